@@ -1,0 +1,37 @@
+# Each target does the set-up it needs: Linux, Python 3.11 to 3.13, make and the registries are enough.
+
+.DEFAULT_GOAL := help
+unexport PYTHONDONTWRITEBYTECODE PYTHONPATH VIRTUAL_ENV
+
+python := .venv/bin/python -P
+ready := .venv/.ready
+example := examples/flight_delays
+
+.PHONY: help demo test check bench clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' Makefile
+
+demo: $(ready) ## run the flight delays example, from landing files to scores and a report
+	@$(python) $(example)/make_landing.py
+	@.venv/bin/headrace run $(example)/pipeline.yaml
+
+test: $(ready) ## run all tests in random order; ARGS="-m 'not spark'" and the like go to pytest
+	@$(python) -m pytest $(ARGS)
+
+check: $(ready) ## lint, format, import layers, types
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/lint-imports
+	@.venv/bin/mypy
+
+bench: $(ready) ## measure each stage: time, CPU, memory, rows
+	@$(python) benchmarks/stages.py
+
+clean: ## remove the lake and the landing files of the example
+	rm -rf lake $(example)/landing
+
+# One environment for all targets, so that none takes away what another needs.
+$(ready): pyproject.toml uv.lock spark_jobs/conf/jars.lock.json infra/set_up.sh
+	@infra/set_up.sh
+	@touch $@

@@ -1,0 +1,355 @@
+"""The `headrace` command; engines, Prefect too, are imported only where a command needs them."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+import webbrowser
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table as Grid
+
+from flows.progress import progress
+from headrace.errors import HeadraceError, UsageError
+from headrace.lake import Lake
+from headrace.lake.fingerprint import DIGEST_LENGTH
+from headrace.settings import Settings, engine_environment
+from headrace.stage import STAGES, Outcome, Stage
+
+OUT, ERR = Console(), Console(stderr=True)
+app = typer.Typer(
+    name="headrace",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    help="One pipeline file, from landing files to scores in a Delta lake.\n\n"
+    "Start with `headrace validate FILE`, look with `headrace plan FILE`, "
+    "do with `headrace run FILE`.\n\n"
+    "Exit codes: 0 done (or already done), 1 failed, 2 bad usage, pipeline file or input, "
+    "3 promotion refused under `--require-promotion`.",
+)
+
+File = Annotated[Path, typer.Argument(help="The pipeline file.", show_default=True)]
+LakeFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--lake",
+        help="The lake's folder; $HEADRACE_LAKE or ./lake if not given.",
+        show_default=False,
+    ),
+]
+StageName = Literal["ingest", "check", "features", "train", "score", "report"]
+DEFAULT = Path("pipeline.yaml")
+STOPPED = 130  # how typer ends a command that was interrupted
+
+
+@app.command()
+def validate(file: File = DEFAULT) -> None:
+    """Reads a pipeline file and says everything that is wrong with it. Starts no engine.
+
+    Example: `headrace validate examples/flight_delays/pipeline.yaml`
+    """
+    from headrace.spec import load
+
+    pipeline = load(file)
+    features = len(pipeline.features.names)
+    rules = sum(map(len, pipeline.checks.values()))
+    OUT.print(
+        f"[green]valid[/]: pipeline {pipeline.name}, {len(pipeline.sources)} sources, "
+        f"{rules} checks, {features} features"
+    )
+
+
+@app.command()
+def plan(
+    file: File = DEFAULT,
+    lake: LakeFolder = None,
+    every: Annotated[bool, typer.Option("--all", help="One line per unit.")] = False,
+) -> None:
+    """Says what a run would do, and why. Starts no engine and changes nothing.
+
+    Example: `headrace plan examples/flight_delays/pipeline.yaml`
+    """
+    stages = _plan(file, _settings(lake))
+    OUT.print(_grid(stages, every=every))
+    todo = sum(stage.outcome in {Outcome.MISSING, Outcome.WAITING} for stage in stages)
+    OUT.print(
+        f"next: `headrace run {file}`" if todo else "nothing to do: everything is already done"
+    )
+
+
+@app.command()
+def run(
+    file: File = DEFAULT,
+    lake: LakeFolder = None,
+    first: Annotated[StageName, typer.Option("--from", help="Start at this stage.")] = "ingest",
+    only: Annotated[StageName | None, typer.Option(help="Run this stage alone.")] = None,
+    require_promotion: Annotated[
+        bool, typer.Option(help="Exit 3 if the gate refuses the new model.")
+    ] = False,
+) -> None:
+    """Does what is missing, stage by stage from ingest to report; what is done is left alone.
+
+    Example: `headrace run examples/flight_delays/pipeline.yaml`
+    """
+    _run(file, lake, first=first, only=only, require_promotion=require_promotion)
+
+
+@app.command()
+def train(
+    file: File = DEFAULT,
+    lake: LakeFolder = None,
+    require_promotion: Annotated[
+        bool, typer.Option(help="Exit 3 if the gate refuses the new model.")
+    ] = False,
+) -> None:
+    """Trains the models that are due. The same as `headrace run --only train`.
+
+    Example: `headrace train examples/flight_delays/pipeline.yaml --require-promotion`
+    """
+    _run(file, lake, only="train", require_promotion=require_promotion)
+
+
+@app.command()
+def score(file: File = DEFAULT, lake: LakeFolder = None) -> None:
+    """Scores the intervals that lack scores. The same as `headrace run --only score`.
+
+    Example: `headrace score examples/flight_delays/pipeline.yaml`
+    """
+    _run(file, lake, only="score")
+
+
+@app.command()
+def backfill(
+    file: File = DEFAULT,
+    lake: LakeFolder = None,
+    start: Annotated[
+        datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="First interval.")
+    ] = None,
+    end: Annotated[
+        datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="Last interval.")
+    ] = None,
+    stale: Annotated[
+        bool, typer.Option("--stale", help="Also build stale features again.")
+    ] = False,
+) -> None:
+    """Fills missing intervals, features and scores; `--stale` also rebuilds changed features.
+
+    Example: `headrace backfill pipeline.yaml --from 2013-12-01 --to 2013-12-07`
+    """
+    from headrace.intervals import features_due
+    from headrace.spec import load
+
+    pipeline, settings = load(file), _settings(lake)
+    known = features_due(pipeline, Lake(settings.lake)).days
+    low, high = (start.date() if start else date.min), (end.date() if end else date.max)
+    if low > high:
+        message = f"--from {low} is after --to {high}"
+        raise UsageError(message, hint="swap them")
+    days = [day for day in known if low <= day <= high]
+    if not days:
+        span = f"{known[0]} to {known[-1]}" if known else "none"
+        message = "no interval between these days has rows"
+        raise UsageError(
+            message,
+            intervals=span,
+            hint="`headrace plan --all` lists them",
+        )
+    _run(file, lake, first="features", days=days, stale=stale)
+
+
+@app.command()
+def models(file: File = DEFAULT, lake: LakeFolder = None) -> None:
+    """Lists the models of a pipeline, newest last, and which one is champion.
+
+    Example: `headrace models examples/flight_delays/pipeline.yaml`
+    """
+    from headrace.models import registry
+    from headrace.spec import load
+
+    pipeline, place = load(file), Lake(_settings(lake).lake)
+    rows = registry.promotions(place, pipeline.name)
+    if not rows:
+        OUT.print("no model yet; next: `headrace run`")
+        return
+    champion = registry.champion(place, pipeline.name, at=None)
+    grid = Grid(title=f"models of {pipeline.name}")
+    for column in ("", "model", "algorithm", "trained with what was known at"):
+        grid.add_column(column, overflow="fold")
+    for row in rows:
+        star = "champion" if champion is not None and row.model == champion.model else ""
+        algorithm = registry.record(place, pipeline.name, row.model)["algorithm"]
+        grid.add_row(star, row.model[:12], algorithm, f"{row.moment:%Y-%m-%d %H:%M} UTC")
+    OUT.print(grid)
+    OUT.print(rows[-1].decision, soft_wrap=True)
+
+
+@app.command()
+def report(
+    lake: LakeFolder = None,
+    show: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
+) -> None:
+    """Says where the page of the last run is.
+
+    Example: `headrace report --open`
+    """
+    from headrace.report import latest
+
+    page = latest(Lake(_settings(lake).lake))
+    if page is None:
+        message = "there is no report yet"
+        raise UsageError(message, hint="`headrace run FILE` writes one")
+    OUT.print(page.as_posix(), soft_wrap=True)
+    if show:
+        webbrowser.open(page.as_uri())
+
+
+@app.command()
+def doctor(
+    lake: LakeFolder = None,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Fetch missing or damaged jars, rebuild the archive.")
+    ] = False,
+) -> None:
+    """Looks at Java, jars, versions, disk and memory, and says what to do about each finding.
+
+    Example: `headrace doctor --repair`
+    """
+    from spark_jobs.doctor import diagnose
+
+    settings = _settings(lake)
+    if repair:
+        from spark_jobs.prepare import prepare
+
+        with OUT.status("fetching jars and building the class-data archive, up to a minute"):
+            prepare(settings)
+    findings = diagnose(settings)
+    grid = Grid()
+    for column in ("", "what", "found", "what to do"):
+        grid.add_column(column, overflow="fold")
+    colours = {"ok": "green", "warn": "yellow", "fail": "red"}
+    for finding in findings:
+        state = f"[{colours[finding.state]}]{finding.state}[/]"
+        grid.add_row(state, finding.name, escape(finding.found), escape(finding.advice))
+    OUT.print(grid)
+    failed = sum(finding.state == "fail" for finding in findings)
+    if failed:
+        OUT.print(f"{failed} finding(s) must be mended first")
+        raise typer.Exit(1)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs the command and exits with its code."""
+    engine_environment()
+    # Spark's and Ray's workers start in the user's folder, which may have a `flows/` of its own.
+    os.environ.setdefault("PYTHONSAFEPATH", "1")
+    # Without a server to read them, Prefect's logs would repeat what is told here.
+    quiet = "WARNING" if os.environ.get("PREFECT_API_URL") else "CRITICAL"
+    os.environ.setdefault("PREFECT_LOGGING_LEVEL", quiet)
+    try:
+        code = app(args=arguments, standalone_mode=False)
+        if code == STOPPED:
+            ERR.print("stopped; what was committed stands, and the next run completes the rest")
+    except typer.TyperException as error:  # its own copy of click's, which click's do not catch
+        if message := error.format_message():
+            ERR.print(f"[red]UsageError[/]: {escape(message)}\n  -> see `headrace --help`")
+        code = error.exit_code
+    except ValidationError as error:  # of the settings; a pipeline file has its own errors
+        for problem in error.errors():
+            name = "HEADRACE_" + "_".join(map(str, problem["loc"])).upper()
+            ERR.print(f"[red]UsageError[/]: {name}: {escape(problem['msg'])}")
+        code = UsageError.exit_code
+    except HeadraceError as error:
+        ERR.print(f"[red]{type(error).__name__}[/]: {escape(str(error))}", soft_wrap=True)
+        code = error.exit_code
+    sys.exit(code or 0)
+
+
+def _settings(lake: Path | None) -> Settings:
+    return Settings() if lake is None else Settings(lake=lake)
+
+
+def _plan(file: Path, settings: Settings) -> list[Stage]:
+    from headrace import plan as planning
+    from headrace.spec import load
+
+    pipeline, lake = load(file), Lake(settings.lake)
+    return planning.plan(pipeline, lake, planning.look(pipeline, lake))
+
+
+def _grid(stages: Sequence[Stage], *, every: bool) -> Grid:
+    grid = Grid()
+    for column in ("stage", "of", "unit", "outcome", "why"):
+        grid.add_column(column)
+    counted = Counter((s.name, s.subject, s.outcome, s.why) for s in stages)
+    shown: set[tuple[str, str, Outcome, str]] = set()
+    for stage in stages:
+        group = (stage.name, stage.subject, stage.outcome, stage.why)
+        if not every and group in shown:
+            continue
+        shown.add(group)
+        units = [s.unit for s in stages if (s.name, s.subject, s.outcome, s.why) == group]
+        unit = (
+            stage.unit
+            if every or counted[group] == 1
+            else f"{counted[group]}: {units[0]} to {units[-1]}"
+        )
+        grid.add_row(
+            stage.name,
+            stage.subject,
+            unit[:12] if len(unit) == DIGEST_LENGTH else unit,
+            str(stage.outcome),
+            stage.why,
+        )
+    return grid
+
+
+def _run(
+    file: Path,
+    lake: Path | None,
+    *,
+    first: str = STAGES[0],
+    only: str | None = None,
+    stale: bool = False,
+    days: list[date] | None = None,
+    require_promotion: bool = False,
+) -> None:
+    settings = _settings(lake)
+    stages = _plan(file, settings)
+    wanted = {only} if only else set(STAGES[STAGES.index(first) :])
+    outcomes = {Outcome.MISSING, Outcome.WAITING} | ({Outcome.STALE} if stale else set())
+    todo = [stage for stage in stages if stage.name in wanted and stage.outcome in outcomes]
+    if not todo and only != "report" and not os.environ.get("PREFECT_API_URL"):
+        OUT.print(_grid([stage for stage in stages if stage.name in wanted], every=False))
+        OUT.print("already done: nothing was run and nothing was written")
+        return
+    name = f"{datetime.now(UTC):%Y-%m-%dT%H-%M-%S}-{secrets.token_hex(2)}"
+    OUT.print(f"run {name}: {len(todo)} units to do; lake {settings.lake}", soft_wrap=True)
+    with progress(OUT):
+        from flows.pipeline import pipeline
+
+        pipeline(
+            file=str(file),
+            run=name,
+            lake=str(settings.lake),
+            first=first,
+            only=only,
+            stale=stale,
+            days=days,
+            require_promotion=require_promotion,
+        )
+    page = Lake(settings.lake).report(name)
+    OUT.print(f"done; the page of this run: {page}" if page.exists() else "done", soft_wrap=True)
+
+
+if __name__ == "__main__":
+    main()

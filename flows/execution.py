@@ -1,0 +1,308 @@
+"""One execution of a pipeline: its request, its engines, the call of each stage in this process."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from functools import cached_property, partial
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from headrace import plan
+from headrace.errors import FeatureError, StageFailed
+from headrace.intervals import features_due
+from headrace.lake import Lake, Table
+from headrace.lake.landing import Landing
+from headrace.settings import Settings
+from headrace.spec.model import Pipeline
+from headrace.stage import STAGES, Outcome, StageResult
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+_LINES_TOLD = 8  # of an engine's message; the rest is its stack
+LOG = logging.getLogger("headrace.run")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What one execution is asked to do.
+
+    Attributes:
+        pipeline: What is declared.
+        settings: Where things are.
+        run: The name of this execution, in file names and the `_run` column.
+        first: The first stage to run.
+        only: The one stage to run, if not all.
+        stale: Build stale intervals again.
+        days: The only intervals to build and score, if not all that lack them.
+    """
+
+    pipeline: Pipeline
+    settings: Settings
+    run: str
+    first: str = STAGES[0]
+    only: str | None = None
+    stale: bool = False
+    days: tuple[date, ...] | None = None
+
+
+class Execution:
+    """Calls each stage with what it needs, keeps the results, and stops the engines it started.
+
+    Spark starts in the background as soon as a stage needs it, while other work goes on.
+    """
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self.pipeline = request.pipeline
+        self.lake = Lake(request.settings.lake)
+        self.results: list[StageResult] = []
+        self.set_aside: list[str] = []
+        self.now = datetime.now(UTC)
+        self._engines = ExitStack()
+        self._lock = threading.Lock()
+        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="start-spark")
+        self._has_ray = False
+        self._starting: Future[SparkSession] | None = None
+
+    def __enter__(self) -> Self:
+        if any(landing.pending for landing in self.landings.values()):
+            self._start_spark()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        # A SparkSession left running aborts an interpreter that also used delta-rs.
+        self._pool.shutdown(wait=True)
+        self._engines.close()
+
+    def wants(self, stage: str) -> bool:
+        """Whether the request includes a stage."""
+        if self.request.only is not None:
+            return stage == self.request.only
+        return STAGES.index(stage) >= STAGES.index(self.request.first)
+
+    @cached_property
+    def landings(self) -> dict[str, Landing]:
+        """What lies in each source's landing folder; looked at once per execution."""
+        return (
+            plan.look(self.pipeline, self.lake)
+            if self.wants("ingest") or self.wants("check")
+            else {}
+        )
+
+    @property
+    def sources(self) -> list[str]:
+        """Sources with something to ingest or to publish, or a new unreadable file."""
+        return [
+            name
+            for name, landing in self.landings.items()
+            if landing.pending or landing.new_problems or landing.growing
+        ]
+
+    def ingest(self, source: str) -> StageResult:
+        """The stage `ingest` of a source."""
+        spark = self._spark()  # before the import: two threads must not import pyspark at once
+        from spark_jobs import ingest
+
+        landing = self.landings[source]
+        result = self._call(
+            "ingest",
+            source,
+            lambda: ingest.ingest(
+                spark,
+                self.lake,
+                source,
+                source=self.pipeline.sources[source],
+                landing=landing,
+                now=self.now,
+            ),
+        )
+        self.set_aside += [f"{file.name}: {file.problem}" for file in landing.new_problems]
+        return result
+
+    def check(self, source: str) -> StageResult:
+        """The stage `check` of a source."""
+        spark = self._spark()
+        from spark_jobs import check
+
+        return self._call(
+            "check",
+            source,
+            lambda: check.check(
+                spark,
+                self.lake,
+                source,
+                pipeline=self.pipeline,
+                landing=self.landings[source],
+                run=self.request.run,
+                now=self.now,
+            ),
+        )
+
+    def features(self) -> StageResult:
+        """The stage `features`."""
+        due = features_due(self.pipeline, self.lake)
+        if self.request.days is not None:
+            due = due.among(self.request.days)
+        if not (due.missing or due.unlabelled or (self.request.stale and due.stale)):
+            return self._nothing("features", "every interval has its features")
+        self._have_silver()
+        spark = self._spark()
+        from spark_jobs import features
+
+        return self._call(
+            "features",
+            self.pipeline.name,
+            lambda: features.build(
+                spark, self.lake, pipeline=self.pipeline, due=due, stale=self.request.stale
+            ),
+        )
+
+    def _have_silver(self) -> None:
+        declared = self.pipeline.features
+        needed = {
+            declared.rows,
+            *declared.lookups,
+            *declared.latest,
+            *(history.of for history in declared.history.values()),
+            self.pipeline.target.of,
+        }
+        lacking = sorted(name for name in needed if not Table.exists(self.lake.silver(name)))
+        if lacking:
+            message = f"nothing of {', '.join(lacking)} is published yet"
+            raise FeatureError(
+                message, pipeline=self.pipeline.name, hint="deliver a readable file, then run again"
+            )
+
+    def train(self) -> list[StageResult]:
+        """The stage `train`, once for each training that is due, oldest first."""
+        days = features_due(self.pipeline, self.lake).days
+        due = plan.trainings_due(self.pipeline, self.lake, until=max(days, default=None))
+        if not due:
+            return [self._nothing("train", "no training is due")]
+        self._join_ray()
+        from ray_tasks import train
+
+        fit = partial(train.train, self.pipeline, self.lake, self.request.settings)
+        return [
+            self._call("train", self.pipeline.name, partial(fit, moment=day, run=self.request.run))
+            for day in due
+        ]
+
+    def score(self) -> StageResult:
+        """The stage `score`."""
+        due = plan.scores_due(self.pipeline, self.lake, stale=self.request.stale)
+        if self.request.days is not None:
+            due = [day for day in due if day in self.request.days]
+        if not due:
+            return self._nothing("score", "every interval has its scores")
+        self._join_ray()
+        from ray_tasks import score
+
+        return self._call(
+            "score",
+            self.pipeline.name,
+            lambda: score.score(
+                self.pipeline,
+                self.lake,
+                self.request.settings,
+                intervals=due,
+                run=self.request.run,
+                stale=self.request.stale,
+            ),
+        )
+
+    def report(self) -> Path:
+        """The stage `report`."""
+        from headrace import report
+
+        return report.write(self.pipeline, self.lake, run=self.request.run)
+
+    def _call(self, stage: str, subject: str, work: Callable[[], StageResult]) -> StageResult:
+        _told(stage, subject, "started")
+        started = time.monotonic()
+        try:
+            result = work()
+        except Exception as error:
+            _told(stage, subject, f"failed after {time.monotonic() - started:.1f} s")
+            if type(error).__module__.partition(".")[0] not in {"pyspark", "py4j"}:
+                raise
+            # Spark's exceptions ask the JVM for their text: told now, while there is one.
+            told = "\n".join(str(error).splitlines()[:_LINES_TOLD])
+            raise StageFailed(
+                told, stage=stage, of=subject, hint="mend what it names, then run again"
+            ) from None
+        self._keep(result)
+        counts = ", ".join(
+            f"{count:,} {name.replace('_', ' ')}" for name, count in result.rows.items() if count
+        )
+        _told(
+            stage,
+            subject,
+            f"{result.outcome} in {result.seconds:.1f} s: {counts or 'nothing to do'}",
+        )
+        return result
+
+    def _nothing(self, stage: str, why: str) -> StageResult:
+        result = StageResult(
+            name=stage,
+            subject=self.pipeline.name,
+            units=(),
+            outcome=Outcome.ALREADY_DONE,
+            notes=(why,),
+        )
+        self._keep(result)
+        _told(stage, self.pipeline.name, f"{Outcome.ALREADY_DONE}: {why}")
+        return result
+
+    def _keep(self, result: StageResult) -> None:
+        self.results.append(result)
+        folder = self.lake.runs(self.request.run)
+        folder.mkdir(parents=True, exist_ok=True)
+        unit = f"-{result.units[0]}" if result.name == "train" and result.units else ""
+        target = folder / f"{result.name}-{result.subject}{unit}.json"
+        part = target.with_suffix(".part")
+        part.write_text(json.dumps(result.to_json(), indent=1, default=str))
+        part.replace(target)
+
+    def _start_spark(self) -> Future[SparkSession]:
+        with self._lock:
+            if self._starting is None:
+                self._starting = self._pool.submit(self._session)
+            return self._starting
+
+    def _session(self) -> SparkSession:
+        from spark_jobs.session import running, session, stop
+
+        if running() is None:
+            self._engines.callback(stop)
+        return session(self.request.settings)
+
+    def _join_ray(self) -> None:
+        """One Ray for training and scoring: a second start would cost more than the scoring."""
+        if not self._has_ray:
+            from ray_tasks.cluster import connected
+
+            self._engines.enter_context(connected(self.request.settings))
+            self._has_ray = True
+
+    def _spark(self) -> SparkSession:
+        return self._start_spark().result()
+
+
+def _told(stage: str, subject: str, text: str) -> None:
+    LOG.info("%-8s %-14s %s", stage, subject, text, extra={"stage": stage, "subject": subject})

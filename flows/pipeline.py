@@ -1,0 +1,234 @@
+"""The Prefect flow of a pipeline: order of stages, retries and artifacts; no data work.
+
+Prefect is an at-least-once trigger here. That a unit of work is done once is the lake's business.
+"""
+
+# No `from __future__ import annotations` here: Prefect reads the flow's parameters at run time.
+
+from collections.abc import Callable, Mapping
+from datetime import date
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+from prefect import flow, task
+from prefect.artifacts import create_link_artifact, create_table_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.futures import PrefectFuture, wait
+from prefect.task_runners import ThreadPoolTaskRunner
+from prefect.tasks import Task
+
+from flows.execution import Execution, Request
+from headrace.errors import FeatureError, GateRefused, HeadraceError, Transient, UnreadableInput
+from headrace.settings import Settings
+from headrace.spec import load
+from headrace.spec.model import ValuesOf
+from headrace.stage import STAGES, StageResult
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+RETRIES = 2
+RETRY_DELAY_S = 5
+
+
+def _is_transient(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
+    return isinstance(state.result(raise_on_failure=False), Transient)
+
+
+def _stage(name: str) -> Callable[[Callable[P, R]], Task[P, R]]:
+    """A task that is retried for transient errors only, and never taken from a cache."""
+    return task(
+        name=name,
+        task_run_name=name + "-{source}" if name in {"ingest", "check"} else name,
+        retries=RETRIES,
+        retry_delay_seconds=RETRY_DELAY_S,
+        retry_condition_fn=_is_transient,
+        cache_policy=NO_CACHE,
+        persist_result=False,
+    )
+
+
+@_stage("ingest")
+def ingest(execution: Execution, source: str) -> StageResult:
+    """Landing files of a source become lines in bronze."""
+    return execution.ingest(source)
+
+
+@_stage("check")
+def check(execution: Execution, source: str) -> StageResult:
+    """Batches of a source are judged and published to silver, bad rows to quarantine."""
+    result = execution.check(source)
+    verdicts = result.detail.get("verdicts", [])
+    if verdicts:
+        shown = ("rule", "action", "success", "rows", "unexpected")
+        create_table_artifact(
+            [{name: verdict[name] for name in shown} for verdict in verdicts],
+            key=f"checks-{source.replace('_', '-')}",
+            description=f"Checks of `{source}`: {result.rows}",
+        )
+    return result
+
+
+@_stage("features")
+def features(execution: Execution) -> StageResult:
+    """Silver becomes gold, for the intervals that are missing."""
+    return execution.features()
+
+
+@_stage("train")
+def train(execution: Execution) -> list[StageResult]:
+    """Models are fitted, judged and, if they win, promoted, for each training that is due."""
+    results = execution.train()
+    for result in results:
+        board = result.detail.get("leaderboard", [])
+        rows = [
+            {"candidate": entry["candidate"], "kind": entry["kind"], **entry["validation"]}
+            for entry in board
+        ]
+        if rows:
+            create_table_artifact(
+                rows, key="leaderboard", description=result.detail["decision"]["sentence"]
+            )
+    return results
+
+
+@_stage("score")
+def score(execution: Execution) -> StageResult:
+    """Intervals without scores are scored."""
+    return execution.score()
+
+
+@_stage("report")
+def report(execution: Execution) -> str:
+    """The page of the run."""
+    page = execution.report()
+    create_link_artifact(page.as_uri(), key="report", link_text=page.name)
+    return page.as_posix()
+
+
+@flow(
+    name="headrace",
+    flow_run_name="{run}",
+    task_runner=ThreadPoolTaskRunner(max_workers=4),  # type: ignore[arg-type]  # it is invariant
+    persist_result=False,
+)
+def pipeline(  # noqa: PLR0917 - Prefect shows them as a form and passes them by name
+    file: str,
+    run: str,
+    lake: str | None = None,
+    first: str = STAGES[0],
+    only: str | None = None,
+    stale: bool = False,
+    days: list[date] | None = None,
+    require_promotion: bool = False,
+) -> None:
+    """Runs the stages of a pipeline in order; sources side by side.
+
+    Args:
+        file: The pipeline file.
+        run: The name of this execution.
+        lake: The lake's folder, if not that of the settings.
+        first: The first stage to run.
+        only: The one stage to run, if not all.
+        stale: Build stale intervals again.
+        days: The only intervals to build and score, if not all that lack them.
+        require_promotion: A refused promotion is a failure.
+
+    Raises:
+        HeadraceError: The first failure; what does not depend on it was done all the same.
+    """
+    settings = Settings() if lake is None else Settings(lake=Path(lake))
+    request = Request(
+        load(file), settings, run, first, only, stale, None if days is None else tuple(days)
+    )
+    with Execution(request) as execution:
+        try:
+            _run_stages(execution)
+        except FeatureError:
+            _raise_set_aside(execution)  # it is the cause, where a file was set aside
+            raise
+        finally:
+            if execution.wants("report") and execution.results:
+                report(execution)
+        _raise_late(execution, require_promotion=require_promotion)
+
+
+def _run_stages(execution: Execution) -> None:
+    sources = _in_order(execution)
+    ingested: dict[str, PrefectFuture[StageResult]] = {}
+    checked: dict[str, PrefectFuture[StageResult]] = {}
+    for source, needs in sources.items():
+        if execution.wants("ingest"):
+            ingested[source] = ingest.submit(execution, source, return_state=False)
+        if execution.wants("check"):
+            before = [
+                *filter(None, [ingested.get(source)]),
+                *(checked[name] for name in needs if name in checked),
+            ]
+            checked[source] = check.submit(execution, source, wait_for=before, return_state=False)
+    _finish([*ingested.values(), *checked.values()])
+    for name, stage in (("features", features), ("train", train), ("score", score)):
+        if execution.wants(name):
+            stage(execution)
+
+
+def _finish(futures: list[PrefectFuture[StageResult]]) -> None:
+    wait(futures)
+    # A check whose ingest failed stays pending: to ask for its result would hide the failure.
+    ended: list[object] = [
+        future.result(raise_on_failure=False) for future in futures if future.state.is_final()
+    ]
+    failures = [result for result in ended if isinstance(result, Exception)]
+    if failures:
+        raise next(
+            (failure for failure in failures if isinstance(failure, HeadraceError)), failures[0]
+        )
+    for future in futures:
+        future.result()
+
+
+def _in_order(execution: Execution) -> Mapping[str, set[str]]:
+    """Sources with work to do -> the sources whose silver their rules read; those first."""
+    needs = {
+        name: {
+            ValuesOf.model_validate(values).source
+            for rule in execution.pipeline.checks.get(name, ())
+            if isinstance(values := rule.arguments.get("value_set"), dict)
+        }
+        for name in execution.sources
+    }
+    ordered: dict[str, set[str]] = {}
+    while len(ordered) < len(needs):
+        ready = [
+            name
+            for name in needs
+            if name not in ordered and needs[name] & needs.keys() <= ordered.keys()
+        ]
+        ordered |= {
+            name: needs[name] for name in ready or [name for name in needs if name not in ordered]
+        }
+    return ordered
+
+
+def _raise_set_aside(execution: Execution) -> None:
+    if execution.set_aside:
+        message = (
+            f"{len(execution.set_aside)} landing file(s) cannot be read and were set aside; "
+            "the rest is done:\n    " + "\n    ".join(execution.set_aside)
+        )
+        raise UnreadableInput(
+            message,
+            hint="correct or remove the file; a corrected one is taken by the next run",
+        )
+
+
+def _raise_late(execution: Execution, *, require_promotion: bool) -> None:
+    """What does not stop a run, but must not end it with 0."""
+    _raise_set_aside(execution)
+    trained = [result for result in execution.results if result.name == "train" and result.units]
+    refused = [result for result in trained if not result.detail["decision"]["promoted"]]
+    if require_promotion and refused:
+        raise GateRefused(
+            refused[-1].detail["decision"]["sentence"], hint="the report shows the figures"
+        )

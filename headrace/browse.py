@@ -1,0 +1,82 @@
+"""A lake for people with a notebook: its tables and models by name; nothing is written."""
+
+from __future__ import annotations
+
+import difflib
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from headrace.errors import UsageError
+from headrace.lake.paths import Lake
+
+if TYPE_CHECKING:
+    from headrace.lake.table import Table
+    from headrace.models.model import Model
+
+_LOG = "_delta_log"
+
+
+class OpenLake:
+    """A lake to read from.
+
+    Args:
+        path: Its folder.
+
+    Raises:
+        UsageError: There is no such folder.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self._lake = Lake(Path(path).expanduser().absolute())
+        if not self._lake.root.is_dir():
+            message = "there is no lake here"
+            raise UsageError(message, lake=self._lake.root, hint="`headrace run FILE` makes one")
+
+    def __repr__(self) -> str:
+        return f"headrace.open({str(self._lake.root)!r})"
+
+    def tables(self) -> tuple[str, ...]:
+        """The names of all tables, such as `silver/weather`, sorted."""
+        root = self._lake.root
+        logs = (*root.glob(f"*/{_LOG}"), *root.glob(f"*/*/{_LOG}"))
+        return tuple(sorted(log.parent.relative_to(root).as_posix() for log in logs))
+
+    def table(self, name: str, version: int | None = None) -> Table:
+        """A table by name, at a version; the newest if none is given.
+
+        Raises:
+            UsageError: There is no such table or version; the message gives the nearest name.
+        """
+        from headrace.lake.table import Table
+
+        names = self.tables()
+        if name not in names:
+            near = difflib.get_close_matches(name, names, n=1)
+            message = f"no table {name!r}" + (f"; did you mean {near[0]!r}?" if near else "")
+            raise UsageError(message, lake=self._lake.root, hint=f"there are {', '.join(names)}")
+        return Table(self._lake.root / name, version)
+
+    def model(
+        self, pipeline: str, digest: str | None = None, *, at: datetime | None = None
+    ) -> Model:
+        """A model of a pipeline: by its digest, or the champion.
+
+        Args:
+            pipeline: The pipeline.
+            digest: Of the model; the champion if none is given.
+            at: The champion as of this moment instead of the newest.
+
+        Raises:
+            UsageError: There is none.
+            CorruptArtifact: Its files are not what their digests say.
+        """
+        from headrace.models import registry
+
+        if digest is None:
+            alias = registry.champion(self._lake, pipeline, at=at)
+            if alias is None:
+                message = f"no model of {pipeline!r} was promoted yet"
+                raise UsageError(message, lake=self._lake.root, hint="`headrace train` makes one")
+            digest = alias.model
+        return registry.load(self._lake, pipeline, digest)

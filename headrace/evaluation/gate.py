@@ -1,0 +1,78 @@
+"""The gate: a model is promoted only if its gain cannot be noise; the decision is a sentence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from headrace.evaluation.intervals import LEVEL, Interval, Judged
+from headrace.evaluation.metrics import Metric
+
+FEWEST_BLOCKS = 5  # an interval over fewer days tells nothing
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What the gate decided.
+
+    Attributes:
+        promoted: Whether the challenger becomes champion.
+        shipped: The candidate that predicts from now on: challenger, baseline or champion.
+        over: The candidate it was held against, for the deciding gain.
+        gain: That gain; positive is better.
+        sentence: All of this for people.
+    """
+
+    promoted: bool
+    shipped: str
+    over: str
+    gain: Interval
+    sentence: str
+
+
+def decide(
+    judged: Judged, *, challenger: str, baseline: str, champion: str | None, metric: Metric
+) -> Decision:
+    """Promotes the challenger if it beats the baseline and, where there is one, the champion.
+
+    To beat is to have an interval of the gain wholly above zero. Refused with a champion: the
+    champion stays. Refused without one: the baseline is shipped.
+
+    Args:
+        judged: All three on the test part.
+        challenger: The algorithm that was best on validation.
+        baseline: The baseline that was best on validation.
+        champion: The candidate that predicts at present, or None.
+        metric: What the pipeline is judged by.
+    """
+    rivals = [baseline] if champion is None else [baseline, champion]
+    gains = {rival: judged.gain(challenger, over=rival, metric=metric) for rival in rivals}
+    enough = judged.blocks >= FEWEST_BLOCKS
+    unbeaten = [rival for rival in rivals if not gains[rival].above_zero]
+    over = unbeaten[-1] if unbeaten else rivals[-1]
+    promoted = enough and not unbeaten
+    shipped = challenger if promoted else champion or baseline
+    reason = _reason(metric, challenger, over, gains[over])
+    if not enough:
+        reason = (
+            f"The test part has rows on {judged.blocks} days, and at least {FEWEST_BLOCKS} are "
+            f"needed to tell a gain from noise"
+        )
+    return Decision(
+        promoted, shipped, over, gains[over], f"{reason}: {_outcome(promoted, shipped, champion)}."
+    )
+
+
+def _reason(metric: Metric, challenger: str, over: str, gain: Interval) -> str:
+    verb = "beats" if gain.above_zero else "does not beat"
+    return (
+        f"{challenger} {verb} {over} by more than noise in {metric} "
+        f"({gain.value:+.4f}, {LEVEL:.0%} interval {gain.low:+.4f} to {gain.high:+.4f})"
+    )
+
+
+def _outcome(promoted: bool, shipped: str, champion: str | None) -> str:
+    if promoted:
+        return f"{shipped} is the new champion"
+    if champion is not None:
+        return "the champion stays"
+    return f"the baseline {shipped} is shipped until a model beats it"

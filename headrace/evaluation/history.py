@@ -1,0 +1,117 @@
+"""The table `evaluations`: metrics and decisions as rows, one commit for each training."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import pyarrow as pa
+
+from headrace.lake import Committed, Lake, Table, append, application_id
+from headrace.stage import StageResult
+
+_MOMENT = pa.timestamp("us", "UTC")
+_SCHEMA = pa.schema(
+    [
+        ("pipeline", pa.string()),
+        ("moment", _MOMENT),
+        ("part", pa.string()),  # validation, test, gain or decision
+        ("role", pa.string()),  # algorithm, baseline, champion or winner
+        ("candidate", pa.string()),
+        ("metric", pa.string()),
+        ("value", pa.float64()),
+        ("low", pa.float64()),
+        ("high", pa.float64()),
+        ("promoted", pa.bool_()),
+        ("sentence", pa.string()),
+        ("model", pa.string()),
+        ("run", pa.string()),
+        ("evaluated_at", _MOMENT),
+        ("result", pa.string()),  # of the decision: the stage's whole result as JSON
+    ]
+)
+
+
+def unit_of(pipeline: str, moment: str) -> str:
+    """The application transaction id of a training."""
+    return application_id(pipeline, "train", moment)
+
+
+def recall(lake: Lake, pipeline: str, moment: str) -> StageResult | None:
+    """The result of a training that was evaluated, or None; read without an engine.
+
+    Args:
+        lake: The lake.
+        pipeline: Its name.
+        moment: The day, ISO.
+    """
+    table = Table.if_exists(lake.evaluations)
+    if table is None or not table.recorded(unit_of(pipeline, moment)):
+        return None
+    told = table.arrow(["pipeline", "part", "result"]).to_pylist()
+    for row in told:
+        if row["pipeline"] == pipeline and row["part"] == "decision":
+            result = StageResult.from_json(json.loads(row["result"]))
+            if result.units == (moment,):
+                return result
+    return None
+
+
+def keep(
+    lake: Lake, result: StageResult, *, moment: datetime, run: str, evaluated_at: datetime
+) -> Committed:
+    """Writes the rows of a training, unless they stand there already.
+
+    Args:
+        lake: The lake.
+        result: Of the stage `train`.
+        moment: Training moment.
+        run: The run that trained.
+        evaluated_at: Now.
+    """
+    same = {"pipeline": result.subject, "moment": moment, "run": run, "evaluated_at": evaluated_at}
+    rows = [{**same, **row} for row in _rows(result)]
+    table = pa.Table.from_pylist(rows, schema=_SCHEMA)
+    return append(lake.evaluations, table, unit=unit_of(result.subject, result.units[0]))
+
+
+def _rows(result: StageResult) -> list[dict[str, Any]]:
+    detail: Mapping[str, Any] = result.detail
+    validation = [
+        {
+            "part": "validation",
+            "role": entry["kind"],
+            "candidate": entry["candidate"],
+            "metric": metric,
+            "value": value,
+        }
+        for entry in detail["leaderboard"]
+        for metric, value in entry["validation"].items()
+    ]
+    test = [
+        {
+            "part": "test",
+            "role": entry["role"],
+            "candidate": entry["candidate"],
+            "metric": metric,
+            **interval,
+        }
+        for entry in detail["test"]
+        for metric, interval in entry["metrics"].items()
+    ]
+    gain = {
+        "part": "gain",
+        "candidate": detail["gain"]["over"],
+        **{name: detail["gain"][name] for name in ("metric", "value", "low", "high")},
+    }
+    decision = {
+        "part": "decision",
+        "candidate": detail["decision"]["shipped"],
+        "promoted": detail["decision"]["promoted"],
+        "sentence": detail["decision"]["sentence"],
+        "model": detail["model"],
+        "result": json.dumps(result.to_json()),
+    }
+    return [*validation, *test, gain, decision]

@@ -1,0 +1,230 @@
+"""Which batches have rows in which interval, and the fingerprints that follow.
+
+Reads two columns per source, no more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, time, timedelta
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from headrace.lake import Lake, Table, application_id, digest
+from headrace.spec.model import Pipeline
+
+FEATURES_VERSION = 1  # raised by hand when the meaning of spark_jobs/features.py changes
+LABELS_VERSION = 1
+SCORE_VERSION = 1  # raised by hand when scores of the same features and model would change
+_DAY = timedelta(days=1)
+
+Batches = Mapping[date, Mapping[str, int]]  # day -> batch -> rows
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An interval of a pipeline, as silver has it now.
+
+    Attributes:
+        day: The calendar day, in the pipeline's zone.
+        rows: Rows of the source `features.rows`; the rows that gold will have.
+        fingerprint: Of everything its features are made of; 32 hex digits.
+        labels: Of everything its targets are made of; 32 hex digits.
+    """
+
+    day: date
+    rows: int
+    fingerprint: str
+    labels: str
+
+
+@dataclass(frozen=True)
+class FeaturesDue:
+    """What gold lacks, and what it has; intervals in order.
+
+    Attributes:
+        missing: Intervals without features; a run builds them.
+        unlabelled: Intervals whose targets became known, or changed, since; a run fills them in.
+        stale: Intervals whose features would come out differently today; only `backfill --stale`
+            builds them again.
+        current: Intervals that stand as they should.
+        recorded: How often gold had been committed to; a commit decided on this is refused later.
+    """
+
+    missing: tuple[Interval, ...]
+    unlabelled: tuple[Interval, ...]
+    stale: tuple[Interval, ...]
+    current: tuple[Interval, ...]
+    recorded: int = 0
+
+    @property
+    def days(self) -> list[date]:
+        """Every interval that silver has rows for."""
+        parts = (self.missing, self.unlabelled, self.stale, self.current)
+        return sorted({interval.day for part in parts for interval in part})
+
+    def among(self, days: Collection[date]) -> FeaturesDue:
+        """The same for some of the days."""
+
+        def kept(part: tuple[Interval, ...]) -> tuple[Interval, ...]:
+            return tuple(interval for interval in part if interval.day in days)
+
+        return FeaturesDue(
+            kept(self.missing),
+            kept(self.unlabelled),
+            kept(self.stale),
+            kept(self.current),
+            self.recorded,
+        )
+
+
+def features_due(pipeline: Pipeline, lake: Lake) -> FeaturesDue:
+    """Compares the intervals that silver has rows for with those that stand in gold."""
+    gold = Table.if_exists(lake.gold(pipeline.name))
+    standing = (
+        {
+            f.partition["_interval"]: (f.least.get("_fingerprint"), f.least.get("_labels"))
+            for f in gold.files
+        }
+        if gold
+        else {}
+    )
+    due: dict[str, list[Interval]] = {"missing": [], "unlabelled": [], "stale": [], "current": []}
+    for interval in intervals(pipeline, lake):
+        fingerprint, labels = standing.get(interval.day, (None, None))
+        if interval.day not in standing:
+            kind = "missing"
+        elif labels != interval.labels:
+            kind = "unlabelled"
+        else:
+            kind = "current" if fingerprint == interval.fingerprint else "stale"
+        due[kind].append(interval)
+        if kind == "unlabelled" and fingerprint != interval.fingerprint:
+            due["stale"].append(interval)
+    recorded = (gold.recorded(gold_unit(pipeline)) if gold else None) or 0
+    return FeaturesDue(**{kind: tuple(found) for kind, found in due.items()}, recorded=recorded)
+
+
+def gold_unit(pipeline: Pipeline) -> str:
+    """The application transaction id that every commit to gold carries, so that two conflict."""
+    return application_id(pipeline.name, "features", "gold")
+
+
+def intervals(pipeline: Pipeline, lake: Lake) -> list[Interval]:
+    """Every interval that silver has rows of `features.rows` for, in order."""
+    features, sources = pipeline.features, pipeline.sources
+    rows = _event_days(pipeline, lake, features.rows)
+    timeless = {name: sorted(_all_batches(lake, name)) for name in features.lookups}
+    known = {
+        name: _known_days(pipeline, lake, name)
+        for name in {*features.latest, *(history.of for history in features.history.values())}
+    }
+    referenced = {
+        of: _event_days(pipeline, lake, name)
+        for of in {history.of for history in features.history.values()}
+        if (name := sources[of].references)
+    }
+    targets = _event_days(pipeline, lake, pipeline.target.of)
+    declared = digest(
+        FEATURES_VERSION,
+        features.model_dump(mode="json"),
+        pipeline.timezone,
+        {n: s.known_at for n, s in sources.items()},
+    )
+    declared_target = digest(LABELS_VERSION, pipeline.target.model_dump(mode="json"))
+
+    so_far: dict[str, set[str]] = {of: set() for of in referenced}
+    arriving = {of: sorted(days.items(), reverse=True) for of, days in referenced.items()}
+
+    def fingerprint(day: date) -> str:
+        for of, left in arriving.items():
+            while left and left[-1][0] <= day:
+                so_far[of].update(left.pop()[1])
+        parts: dict[str, object] = {"rows": _within(rows, [day]), **timeless}
+        for name, latest in features.latest.items():
+            parts[f"latest {name}"] = _within(known[name], _reached(pipeline, day, latest.within))
+        for name, history in features.history.items():
+            parts[f"history {name}"] = _within(
+                known[history.of], _reached(pipeline, day, history.over)
+            )
+            if history.of in referenced:
+                # What was known of late may be about a row of long ago.
+                parts[f"referenced {name}"] = sorted(so_far[history.of])
+        return digest(declared, parts)
+
+    return [
+        Interval(
+            day=day,
+            rows=sum(rows[day].values()),
+            fingerprint=fingerprint(day),
+            labels=digest(declared_target, _within(targets, [day])),
+        )
+        for day in sorted(rows)
+    ]
+
+
+def _event_days(pipeline: Pipeline, lake: Lake, name: str) -> Batches:
+    """Rows per local calendar day of `event_time`, and batch."""
+    column = pipeline.sources[name].event_time
+    return (
+        _count(Table.if_exists(lake.silver(name)), column, pipeline.timezone, time.min)
+        if column
+        else {}
+    )
+
+
+def _known_days(pipeline: Pipeline, lake: Lake, name: str) -> Batches:
+    """Rows per interval d with at(d - 1) < known_at <= at(d), and batch."""
+    column = pipeline.sources[name].known_at
+    return _count(
+        Table.if_exists(lake.silver(name)),
+        str(column),
+        pipeline.timezone,
+        pipeline.features.at,
+        upper=True,
+    )
+
+
+def _count(
+    table: Table | None, column: str, zone: str, at: time, *, upper: bool = False
+) -> Batches:
+    if table is None:
+        return {}
+    rows = table.arrow([column, "_batch"])
+    local = pc.local_timestamp(rows[column].cast(pa.timestamp("us", tz=zone)))
+    shift = timedelta(hours=at.hour, minutes=at.minute) + (
+        timedelta(microseconds=1) if upper else timedelta()
+    )
+    days = pc.subtract(local, pa.scalar(shift, pa.duration("us"))).cast(pa.date32(), safe=False)
+    grouped = (
+        pa.table({"day": days, "batch": rows["_batch"]})
+        .group_by(["day", "batch"])
+        .aggregate([([], "count_all")])
+    )
+    counted: dict[date, dict[str, int]] = {}
+    for row in grouped.to_pylist():
+        counted.setdefault(row["day"] + _DAY if upper else row["day"], {})[row["batch"]] = row[
+            "count_all"
+        ]
+    return counted
+
+
+def _all_batches(lake: Lake, name: str) -> set[str]:
+    table = Table.if_exists(lake.silver(name))
+    return (
+        {file.least["_batch"] for file in table.files if "_batch" in file.least} if table else set()
+    )
+
+
+def _reached(pipeline: Pipeline, day: date, reach: timedelta) -> list[date]:
+    """The intervals d whose facts, those with at(d - 1) < known_at <= at(d), a span can reach."""
+    start = (pipeline.at(day).astimezone(UTC) - reach).astimezone(pipeline.zone)
+    at = pipeline.features.at
+    first = (start.replace(tzinfo=None) - timedelta(hours=at.hour, minutes=at.minute)).date() + _DAY
+    return [first + n * _DAY for n in range((day - first) // _DAY + 1)]
+
+
+def _within(batches: Batches, days: Iterable[date]) -> list[str]:
+    return sorted({batch for day in days for batch in batches.get(day, {})})

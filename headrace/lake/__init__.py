@@ -1,0 +1,30 @@
+"""The lake: table names, reading by version as Arrow, fingerprints, the commit protocol."""
+
+from headrace.lake.commit import (
+    Committed,
+    StagedFile,
+    append,
+    application_id,
+    commit,
+    exclusive,
+    next_version,
+    stage_file,
+)
+from headrace.lake.fingerprint import digest
+from headrace.lake.paths import Lake
+from headrace.lake.table import DataFile, Table
+
+__all__ = [
+    "Committed",
+    "DataFile",
+    "Lake",
+    "StagedFile",
+    "Table",
+    "append",
+    "application_id",
+    "commit",
+    "digest",
+    "exclusive",
+    "next_version",
+    "stage_file",
+]

@@ -1,0 +1,263 @@
+"""The commit protocol of delta-rs tables: files first, then one commit that carries its unit.
+
+Spark's half is `spark_jobs/delta.py`. Between processes on one disk every commit to a table, by
+either engine, holds the table's lock: Delta's own log store is safe within one JVM only.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from deltalake import CommitProperties, Schema, Transaction
+from deltalake.exceptions import CommitFailedError, DeltaError
+from deltalake.transaction import AddAction, create_table_with_add_actions
+from filelock import FileLock, Timeout
+
+from headrace.errors import CommitConflict, HeadraceError
+from headrace.lake.table import Table
+
+_LOCK_TIMEOUT_S = 600.0
+_STATISTICS_PREFIX = (
+    32  # Delta cuts longer strings; cut ones would need care, so they get no statistics
+)
+NO_FEATURES = {"delta.enableDeletionVectors": "false", "delta.columnMapping.mode": "none"}
+
+
+@dataclass(frozen=True)
+class StagedFile:
+    """A data file that stands in a table's folder and is not yet part of the table."""
+
+    path: str
+    size: int
+    rows: int
+    partition: Mapping[str, str | None]
+    statistics: str
+
+
+@dataclass(frozen=True)
+class Committed:
+    """What a commit left: the table's version, and whether this call made it."""
+
+    version: int
+    made: bool
+
+
+def application_id(subject: str, stage: str, unit: str) -> str:
+    """The application transaction id of a unit of work, such as `weather/check/<batch>`."""
+    return f"{subject}/{stage}/{unit}"
+
+
+@contextmanager
+def exclusive(table: Path, *, timeout_s: float = _LOCK_TIMEOUT_S) -> Iterator[None]:
+    """Holds the lock of a table against every other committer on this disk.
+
+    Raises:
+        CommitConflict: Another process held it for `timeout_s` seconds.
+    """
+    table.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(table.parent / f".{table.name}.lock", timeout=timeout_s)
+    try:
+        with lock:
+            yield
+    except Timeout as error:
+        message = f"another process has held the table's lock for {timeout_s:.0f} s"
+        raise CommitConflict(
+            message,
+            table=table,
+            hint="wait for the other run, then run again",
+        ) from error
+
+
+def stage_file(
+    table: Path, rows: pa.Table, *, partition: Mapping[str, date | str | None] | None = None
+) -> StagedFile:
+    """Writes rows as one Parquet file with page checksums into the table's folder, and syncs it.
+
+    Args:
+        table: The table's folder.
+        rows: The rows, without the partition columns.
+        partition: Partition column -> its value for all of the rows.
+    """
+    texts = {
+        column: None if value is None else str(value) for column, value in (partition or {}).items()
+    }
+    folder = Path(*(f"{column}={value}" for column, value in texts.items()))
+    (table / folder).mkdir(parents=True, exist_ok=True)
+    name = folder / f"part-{uuid.uuid4()}.zstd.parquet"
+    with (table / name).open("wb") as file:
+        pq.write_table(rows, file, compression="zstd", write_page_checksum=True)
+        file.flush()
+        os.fsync(file.fileno())
+    return StagedFile(
+        path=name.as_posix(),
+        size=(table / name).stat().st_size,
+        rows=rows.num_rows,
+        partition=texts,
+        statistics=json.dumps(_statistics(rows)),
+    )
+
+
+def commit(
+    table: Path,
+    files: Sequence[StagedFile],
+    *,
+    schema: pa.Schema,
+    unit: str,
+    partition_by: Sequence[str] = (),
+    replace: Sequence[tuple[str, str, Any]] | None = None,
+    recorded: int | None = None,
+    repeatable: bool = False,
+    metadata: Mapping[str, str] | None = None,
+) -> Committed:
+    """Makes staged files part of a table, in one commit that carries the unit's application id.
+
+    Running it again for a unit that has committed changes nothing and says so.
+
+    Args:
+        table: The table's folder; made on the first commit.
+        files: What `stage_file` returned.
+        schema: All columns, partition columns included.
+        unit: From `application_id`.
+        partition_by: The partition columns.
+        replace: Partition filters, such as `[("_interval", "=", "2013-12-01")]`: what they match
+            is replaced.
+        recorded: With `repeatable`: the version the caller saw for `unit` when it decided; 0 for
+            none.
+        repeatable: The unit may commit again, if `recorded` is still what stands there.
+        metadata: Repeated in the commit for people; nothing depends on it.
+
+    Raises:
+        CommitConflict: Someone committed the unit in between (`repeatable`), or the table changed
+            under us.
+    """
+    with exclusive(table):
+        version = next_version(table, unit, recorded=recorded, repeatable=repeatable)
+        if version is None:
+            return Committed(Table(table).version, made=False)
+        current = Table.if_exists(table)
+        properties = CommitProperties(
+            app_transactions=[Transaction(unit, version, int(time.time() * 1000))],
+            custom_metadata=dict(metadata or {}),
+            # The lock is held: whoever still conflicts does not keep the protocol.
+            max_commit_retries=0,
+        )
+        actions = [_add_action(file) for file in files]
+        try:
+            if current is None:
+                create_table_with_add_actions(
+                    table.as_posix(),
+                    Schema.from_arrow(schema),
+                    actions,
+                    mode="error",
+                    partition_by=list(partition_by),
+                    configuration=NO_FEATURES,
+                    commit_properties=properties,
+                )
+            else:
+                current.delta.create_write_transaction(
+                    [*actions],
+                    mode="append" if replace is None else "overwrite",
+                    schema=Schema.from_arrow(schema),
+                    partition_by=list(partition_by),
+                    partition_filters=list(replace) if replace else None,
+                    commit_properties=properties,
+                )
+        except CommitFailedError as error:
+            message = f"the commit was refused: {error}"
+            raise CommitConflict(message, table=table, hint="run again") from error
+        except DeltaError as error:
+            message = f"the commit failed: {error}"
+            raise HeadraceError(message, table=table, hint="see the message above") from error
+        return Committed(Table(table).version, made=True)
+
+
+def next_version(table: Path, unit: str, *, recorded: int | None, repeatable: bool) -> int | None:
+    """The transaction version of a unit's next commit, or None where it has committed for good.
+
+    The table's lock must be held until that commit: neither engine checks the version by itself.
+
+    Raises:
+        CommitConflict: `repeatable`, and not `recorded` but another version stands there.
+    """
+    current = Table.if_exists(table)
+    seen = (current.recorded(unit) if current else None) or 0
+    if repeatable and seen != (recorded or 0):
+        message = f"{unit} was committed by another run in between"
+        raise CommitConflict(message, table=table, hint="run again")
+    return None if seen and not repeatable else seen + 1
+
+
+def append(
+    table: Path, rows: pa.Table, *, unit: str, metadata: Mapping[str, str] | None = None
+) -> Committed:
+    """Appends a few rows to an unpartitioned table as one unit; a second time does nothing."""
+    current = Table.if_exists(table)
+    if current is not None and current.recorded(unit):
+        return Committed(current.version, made=False)
+    return commit(
+        table, [stage_file(table, rows)], schema=rows.schema, unit=unit, metadata=metadata
+    )
+
+
+def _add_action(file: StagedFile) -> AddAction:
+    return AddAction(
+        path=file.path,
+        size=file.size,
+        partition_values=dict(file.partition),
+        modification_time=int(time.time() * 1000),
+        data_change=True,
+        stats=file.statistics,
+    )
+
+
+def _statistics(rows: pa.Table) -> dict[str, Any]:
+    """Delta's file statistics; none for bounds that could mislead (NaN, infinity, long text)."""
+    least: dict[str, Any] = {}
+    greatest: dict[str, Any] = {}
+    for name, column in zip(rows.column_names, rows.columns, strict=True):
+        kind = column.type
+        if rows.num_rows == 0 or not (
+            pa.types.is_string(kind)
+            or pa.types.is_integer(kind)
+            or pa.types.is_date(kind)
+            or pa.types.is_floating(kind)
+        ):
+            continue
+        bounds = pc.min_max(column).as_py()
+        low, high = bounds["min"], bounds["max"]
+        if low is None or not (_plain(low) and _plain(high)):
+            continue
+        if isinstance(low, float) and pc.any(pc.is_nan(column)).as_py():
+            continue
+        least[name], greatest[name] = (
+            (str(low), str(high)) if isinstance(low, date) else (low, high)
+        )
+    nulls = {
+        name: column.null_count
+        for name, column in zip(rows.column_names, rows.columns, strict=True)
+    }
+    return {
+        "numRecords": rows.num_rows,
+        "minValues": least,
+        "maxValues": greatest,
+        "nullCount": nulls,
+    }
+
+
+def _plain(value: object) -> bool:
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return not isinstance(value, str) or len(value) <= _STATISTICS_PREFIX

@@ -1,0 +1,208 @@
+"""Reading a Delta table by version as Arrow, without an engine.
+
+Page checksums are verified; no row filter is pushed down, since delta-rs loses rows that way where
+a float is infinite.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.fs as pafs
+from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError, TableNotFoundError
+
+from headrace.errors import CorruptArtifact, UsageError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import polars as pl
+
+_VERIFIED = ds.ParquetFileFormat(
+    default_fragment_scan_options=ds.ParquetFragmentScanOptions(page_checksum_verification=True)
+)
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """One data file of a table version, as the Delta log tells it.
+
+    Attributes:
+        path: Relative to the table's folder.
+        rows: Number of rows, or None where the writer kept no statistics.
+        partition: Partition column -> value (a date, string or number; None is null).
+        least: Column -> smallest value, where the log has it.
+        greatest: Column -> largest value, where the log has it.
+    """
+
+    path: str
+    rows: int | None
+    partition: Mapping[str, Any]  # any scalar that Delta can partition by
+    least: Mapping[str, Any]
+    greatest: Mapping[str, Any]
+
+
+class Table:
+    """A Delta table at one version; the newest if none is given. It never changes once opened.
+
+    Args:
+        path: The table's folder.
+        version: The version to open.
+
+    Raises:
+        UsageError: No table, or no such version of it, stands there.
+    """
+
+    def __init__(self, path: Path, version: int | None = None) -> None:
+        self.path = path
+        try:
+            self.delta = DeltaTable(path.as_posix(), version=version)
+        except TableNotFoundError as error:
+            message = "no table here" if version is None else f"no version {version} of this table"
+            raise UsageError(
+                message,
+                table=path,
+                hint="`headrace run` makes the tables of a pipeline",
+            ) from error
+        except DeltaError as error:
+            message = f"the table's log cannot be read: {error}"
+            raise CorruptArtifact(
+                message, table=path, hint="restore its folder _delta_log from a backup"
+            ) from error
+        self.version: int = self.delta.version()
+
+    @staticmethod
+    def exists(path: Path) -> bool:
+        """Whether a Delta table stands at `path`."""
+        return (path / "_delta_log").is_dir() and DeltaTable.is_deltatable(path.as_posix())
+
+    @classmethod
+    def if_exists(cls, path: Path) -> Table | None:
+        """The newest version of the table at `path`, or None."""
+        return cls(path) if cls.exists(path) else None
+
+    @cached_property
+    def schema(self) -> pa.Schema:
+        """Columns and types, partition columns included."""
+        return pa.schema(self.delta.schema())
+
+    @cached_property
+    def partition_by(self) -> tuple[str, ...]:
+        """The partition columns."""
+        return tuple(self.delta.metadata().partition_columns)
+
+    @cached_property
+    def files(self) -> tuple[DataFile, ...]:
+        """The data files of this version, sorted by path; read from the log alone."""
+        rows = pa.table(self.delta.get_add_actions(flatten=True)).to_pylist()
+        return tuple(sorted((_data_file(row) for row in rows), key=lambda file: file.path))
+
+    def recorded(self, unit: str) -> int | None:
+        """The version recorded for an application transaction id, or None if it never committed."""
+        return self.delta.transaction_version(unit)
+
+    def arrow(
+        self,
+        columns: Sequence[str] | None = None,
+        *,
+        partitions: Mapping[str, Collection[Any]] | None = None,
+        files: Collection[DataFile] | None = None,
+    ) -> pa.Table:
+        """Reads rows, files in order of path.
+
+        Args:
+            columns: The columns, in this order; all if None.
+            partitions: Partition column -> values to keep.
+            files: Read only these of `self.files`.
+
+        Raises:
+            UsageError: A column is not in the table.
+            CorruptArtifact: A data file is missing or fails its page checksums.
+        """
+        chosen = [
+            file
+            for file in (self.files if files is None else files)
+            if _within(file, partitions or {})
+        ]
+        missing = [name for name in columns or () if name not in self.schema.names]
+        if missing:
+            message = f"no column {', '.join(missing)}"
+            raise UsageError(
+                message,
+                table=self.path,
+                hint=f"there are {', '.join(self.schema.names)}",
+            )
+        dataset = ds.FileSystemDataset.from_paths(
+            [(self.path / file.path).as_posix() for file in chosen],
+            schema=self.schema,
+            format=_VERIFIED,
+            filesystem=pafs.LocalFileSystem(),
+            partitions=[_as_expression(file.partition, self.schema) for file in chosen],
+        )
+        try:
+            return dataset.to_table(columns=list(columns) if columns is not None else None)
+        except (OSError, pa.ArrowInvalid) as error:
+            message = f"a data file cannot be read: {error}"
+            raise CorruptArtifact(
+                message,
+                table=self.path,
+                version=self.version,
+                hint="restore the file from a backup, or rebuild the table",
+            ) from error
+
+    def pandas(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """`arrow` as a pandas frame."""
+        frame: pd.DataFrame = self.arrow(columns).to_pandas()
+        return frame
+
+    def polars(self, columns: Sequence[str] | None = None) -> pl.DataFrame:
+        """`arrow` as a polars frame; needs the extra `polars`."""
+        try:
+            import polars as pl
+        except ImportError as error:
+            message = "polars is not installed"
+            raise UsageError(message, hint="install headrace[polars]") from error
+        return pl.DataFrame(self.arrow(columns))
+
+
+def _data_file(row: Mapping[str, Any]) -> DataFile:
+    def under(prefix: str) -> dict[str, Any]:
+        found = {
+            key.removeprefix(prefix): value for key, value in row.items() if key.startswith(prefix)
+        }
+        return (
+            found
+            if prefix == "partition."
+            else {key: value for key, value in found.items() if value is not None}
+        )
+
+    return DataFile(
+        path=row["path"],
+        rows=row.get("num_records"),
+        partition=under("partition."),
+        least=under("min."),
+        greatest=under("max."),
+    )
+
+
+def _within(file: DataFile, partitions: Mapping[str, Collection[Any]]) -> bool:
+    return all(file.partition[column] in values for column, values in partitions.items())
+
+
+def _as_expression(partition: Mapping[str, Any], schema: pa.Schema) -> ds.Expression:
+    expression = ds.scalar(True)
+    for column, value in partition.items():
+        field = ds.field(column)
+        same = (
+            field.is_null()
+            if value is None
+            else field == pa.scalar(value, schema.field(column).type)
+        )
+        expression = expression & same
+    return expression

@@ -1,0 +1,179 @@
+"""Baselines that every model has to beat: the share of true rows, and the best look-up."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from typing import TYPE_CHECKING, Any
+
+from headrace.errors import TrainingError
+from headrace.models.algorithms.algorithm import (
+    Algorithm,
+    Fitted,
+    Matrix,
+    Needs,
+    Parameters,
+    Samples,
+    Task,
+)
+
+if TYPE_CHECKING:
+    from headrace.evaluation.metrics import Floats, Integers, Metric
+
+_FEW = 64  # a number with at most so many values may be looked up by
+_MOST_VALUES = 2_000  # of a category
+_MOST_GROUPS = 200_000  # of a pair of columns
+_SMOOTHING = (1, 10, 100)  # rows of the overall mean added to each group
+
+
+def _fit_prior(
+    train: Samples,
+    parameters: Parameters,  # noqa: ARG001  # there are none
+    *,
+    seed: int,  # noqa: ARG001  # nothing is drawn
+    validation: Samples | None,  # noqa: ARG001  # nothing is chosen
+    metric: Metric,  # noqa: ARG001
+) -> Fitted:
+    return Fitted({"prior": float(train.y.mean())})
+
+
+def _predict_prior(estimator: dict[str, Any], X: Matrix) -> Floats:
+    import numpy as np
+
+    return np.full(X.shape[0], estimator["prior"], dtype=np.float64)
+
+
+def _fit_lookup(
+    train: Samples,
+    parameters: Parameters,
+    *,
+    seed: int,  # noqa: ARG001  # nothing is drawn
+    validation: Samples | None,
+    metric: Metric,
+) -> Fitted:
+    """Means of the target by one or two columns, drawn to the overall mean where rows are few."""
+    if validation is None:
+        chosen: Mapping[str, Any] = parameters  # found by an earlier fit
+        columns = tuple(chosen["columns"])
+        values = {column: _values(train, column) for column in columns}
+        return Fitted(_lookup(train, columns, values=values, smoothing=chosen["smoothing"]))
+    from headrace.evaluation.metrics import measured
+
+    few = _few(train)
+    if not few:
+        message = "no column has few enough values to be looked up by"
+        raise TrainingError(
+            message,
+            hint=f"add a category, or a number with at most {_FEW} values, to the features",
+        )
+
+    def gain(columns: tuple[int, ...], smoothing: int) -> float:
+        estimator = _lookup(train, columns, values=few, smoothing=smoothing)
+        found = measured(validation.y, _predict_lookup(estimator, validation.X))
+        return metric.gain(found[metric], 0.0)
+
+    best = max(_choices(few), key=lambda columns: gain(columns, _SMOOTHING[1]))
+    smoothing = max(_SMOOTHING, key=lambda smoothing: gain(best, smoothing))
+    estimator = _lookup(train, best, values=few, smoothing=smoothing)
+    return Fitted(estimator, found={"columns": list(best), "smoothing": smoothing})
+
+
+def _values(train: Samples, column: int) -> Floats:
+    import numpy as np
+
+    return np.unique(np.asarray(train.X[:, column]))
+
+
+def _few(train: Samples) -> dict[int, Floats]:
+    """The values of those columns that have few enough."""
+    values = {column: _values(train, column) for column in range(train.X.shape[1])}
+    return {
+        column: each
+        for column, each in values.items()
+        if len(each) <= (_MOST_VALUES if column in train.categorical else _FEW)
+    }
+
+
+def _choices(values: Mapping[int, Floats]) -> list[tuple[int, ...]]:
+    """Columns, then pairs of columns with few enough groups."""
+    pairs = combinations(values, 2)
+    return [
+        *((column,) for column in values),
+        *(pair for pair in pairs if len(values[pair[0]]) * len(values[pair[1]]) <= _MOST_GROUPS),
+    ]
+
+
+def _lookup(
+    train: Samples, columns: tuple[int, ...], *, values: Mapping[int, Floats], smoothing: int
+) -> dict[str, Any]:
+    """The look-up as JSON values; a missing value is a value of its own, at the end."""
+    import numpy as np
+
+    held = [values[column] for column in columns]
+    group, size = _groups(held, train.X, columns)
+    prior = float(train.y.mean())
+    rows = np.bincount(group, minlength=size)[:size]
+    hits = np.bincount(group, train.y, size)[:size]
+    return {
+        "columns": list(columns),
+        "values": [
+            [None if math.isnan(value) else value for value in each.tolist()] for each in held
+        ],
+        "means": ((hits + smoothing * prior) / (rows + smoothing)).tolist(),
+        "prior": prior,
+    }
+
+
+def _predict_lookup(estimator: dict[str, Any], X: Matrix) -> Floats:
+    import numpy as np
+
+    values = [np.array(each, dtype=np.float64) for each in estimator["values"]]
+    group, _ = _groups(values, X, estimator["columns"])
+    return np.append(np.array(estimator["means"]), estimator["prior"])[group]
+
+
+def _groups(
+    values: Sequence[Floats],
+    X: Matrix,
+    columns: Sequence[int],
+) -> tuple[Integers, int]:
+    """The group of each row, and their number; unknown values are in the group after the last."""
+    import numpy as np
+
+    group = np.zeros(X.shape[0], dtype=np.int64)
+    known = np.ones(X.shape[0], dtype=bool)
+    size = 1
+    for each, column in zip(values, columns, strict=True):
+        cells = np.asarray(X[:, column])
+        place = np.minimum(np.searchsorted(each, cells), len(each) - 1)  # NaN sorts last
+        known &= (each[place] == cells) | (np.isnan(each[place]) & np.isnan(cells))
+        group = group * len(each) + place
+        size *= len(each)
+    group[~known] = size
+    return group, size
+
+
+CLASS_PRIOR = Algorithm(
+    name="class_prior",
+    title="Class prior",
+    tasks=frozenset({Task.BINARY}),
+    needs=Needs(categories="codes"),
+    fit=_fit_prior,
+    predict=_predict_prior,
+    save_as="json",
+    baseline=True,
+    source="the share of rows whose target is true",
+)
+
+BEST_LOOKUP = Algorithm(
+    name="best_lookup",
+    title="Best look-up by one or two columns",
+    tasks=frozenset({Task.BINARY}),
+    needs=Needs(categories="codes"),
+    fit=_fit_lookup,
+    predict=_predict_lookup,
+    save_as="json",
+    baseline=True,
+    source="Micci-Barreca 2001, A Preprocessing Scheme for High-Cardinality Categorical Attributes",
+)

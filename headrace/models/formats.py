@@ -1,0 +1,121 @@
+"""Native formats of fitted estimators: equal ones give equal bytes, and loading runs no code."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import count
+from typing import Any
+
+from headrace.errors import CorruptArtifact
+
+# What a skops file may hold, as (loader, type); anything else is refused before it is loaded.
+TRUSTED = frozenset(
+    {
+        ("DictNode", "builtins.dict"),
+        ("JsonNode", "builtins.str"),
+        ("ListNode", "builtins.list"),
+        ("NdArrayNode", "numpy.ndarray"),
+        ("ObjectNode", "sklearn.linear_model._logistic.LogisticRegression"),
+        ("TypeNode", "builtins.str"),
+    }
+)
+_SCHEMA = "schema.json"
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the least that a zip file can say
+
+
+@dataclass(frozen=True)
+class Format:
+    """How an estimator becomes a file and back.
+
+    Attributes:
+        suffix: Of the file's name.
+        dump: Estimator to bytes.
+        load: Bytes to estimator, exactly as it was.
+    """
+
+    suffix: str
+    dump: Callable[[Any], bytes]
+    load: Callable[[bytes], Any]
+
+
+def as_json(value: object) -> bytes:
+    """JSON with sorted keys; a number that JSON does not know is an error."""
+    return json.dumps(value, sort_keys=True, indent=1, allow_nan=False).encode()
+
+
+def _dump_lightgbm(estimator: Any) -> bytes:  # noqa: ANN401  # lightgbm.Booster, loaded on use
+    text: str = estimator.model_to_string()
+    return text.encode()
+
+
+def _load_lightgbm(data: bytes) -> Any:  # noqa: ANN401  # lightgbm.Booster, loaded on use
+    import lightgbm
+
+    return lightgbm.Booster(model_str=data.decode())
+
+
+def _dump_skops(estimator: Any) -> bytes:  # noqa: ANN401  # any estimator of scikit-learn
+    """A skops file without what differs by run: addresses in memory and the time of day."""
+    import skops.io
+
+    with zipfile.ZipFile(io.BytesIO(skops.io.dumps(estimator))) as file:
+        members = {name: file.read(name) for name in file.namelist()}
+    schema = json.loads(members.pop(_SCHEMA))
+    numbers: dict[int, int] = {}
+    fresh = count(1)
+    named: dict[str, bytes] = {}
+    for node in _nodes(schema):
+        # Texts and types are shared or not as the interpreter likes: each gets a number of its own.
+        alone = node["__loader__"] in {"JsonNode", "TypeNode"}
+        number = next(fresh) if alone else numbers.setdefault(node["__id__"], next(fresh))
+        node["__id__"] = number
+        if "file" in node:
+            content = members[node["file"]]
+            node["file"] = f"{number}.npy"
+            named[node["file"]] = content
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w") as file:
+        for name, content in [*named.items(), (_SCHEMA, json.dumps(schema).encode())]:
+            file.writestr(zipfile.ZipInfo(name, _EPOCH), content)
+    return target.getvalue()
+
+
+def _load_skops(data: bytes) -> Any:  # noqa: ANN401  # any estimator of scikit-learn
+    import skops.io
+
+    with zipfile.ZipFile(io.BytesIO(data)) as file:
+        nodes = list(_nodes(json.loads(file.read(_SCHEMA))))
+    for node in nodes:
+        found = (node["__loader__"], f"{node['__module__']}.{node['__class__']}")
+        if found not in TRUSTED:
+            message = (
+                f"the model file holds a {found[1]}, which is not on the list of trusted types"
+            )
+            raise CorruptArtifact(
+                message,
+                hint="use only models that training has written; train again",
+            )
+    return skops.io.loads(data, trusted=[])
+
+
+def _nodes(value: Any) -> Iterator[dict[str, Any]]:  # noqa: ANN401  # a JSON value
+    """The nodes of a skops schema, each before its children; a node names its loader."""
+    if isinstance(value, dict):
+        if "__loader__" in value:
+            yield value
+        for child in value.values():
+            yield from _nodes(child)
+    elif isinstance(value, list):
+        for child in value:
+            yield from _nodes(child)
+
+
+FORMATS = {
+    "json": Format(".json", as_json, json.loads),
+    "lightgbm_text": Format(".txt", _dump_lightgbm, _load_lightgbm),
+    "skops": Format(".skops", _dump_skops, _load_skops),
+}

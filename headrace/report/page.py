@@ -1,0 +1,138 @@
+"""Puts the page of a run together and writes it."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from headrace.lake import Lake
+from headrace.report import wording
+from headrace.report.balance import balances
+from headrace.report.charts import ErrorBars, day_chart, error_bars
+from headrace.report.flow import TITLES, flow
+from headrace.report.outcome import finding
+from headrace.report.records import Records, read_records
+from headrace.report.scores import scores
+from headrace.report.training import Estimate, Training, higher_is_better, title, training
+from headrace.report.verdicts import source_checks
+from headrace.report.versions import versions
+from headrace.spec.model import Pipeline
+
+
+def write(pipeline: Pipeline, lake: Lake, *, run: str) -> Path:
+    """Writes the page of a run; running again replaces it by what the lake now holds.
+
+    Raises:
+        UsageError: There is no such run.
+    """
+    html = render(pipeline, lake, run=run)
+    path = lake.report(run)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    partial.write_bytes(html.encode("utf-8", "replace"))
+    partial.replace(path)
+    return path
+
+
+def latest(lake: Lake) -> Path | None:
+    """The page that was written last, or None."""
+    pages = [
+        path for path in (lake.root / "reports").glob("*.html") if not path.name.startswith(".")
+    ]
+    return max(pages, key=lambda path: (path.stat().st_mtime, path.name), default=None)
+
+
+def render(pipeline: Pipeline, lake: Lake, *, run: str) -> str:
+    """The page of a run as HTML."""
+    records = read_records(pipeline, lake, run=run)
+    balanced = balances(pipeline, lake, records)
+    checks = source_checks(pipeline, lake, records)
+    trained = training(pipeline, records)
+    scored = scores(pipeline, lake, records)
+    models = scored.models if scored else ()
+    if trained and trained.model and trained.model not in models:
+        models = (trained.model, *models)
+    return (
+        _environment()
+        .get_template("page.html")
+        .render(
+            pipeline=pipeline,
+            run=run,
+            records=records,
+            finding=finding(pipeline, records, balances=balanced, checks=checks, scores=scored),
+            balances=balanced,
+            flow=flow(pipeline, balanced, records),
+            flow_titles=TITLES,
+            set_aside=_set_aside(pipeline, records),
+            checks=checks,
+            training=trained,
+            error_bars_of={name: error_bars(found) for name, found in trained.estimates.items()}
+            if trained
+            else {},
+            gain_bars=_gain_bars(trained) if trained else None,
+            scores=scored,
+            day_chart=day_chart(scored.days, pipeline.target.name)
+            if scored and scored.days
+            else None,
+            versions=versions(lake, records, pipeline=pipeline.name, models=models),
+            written=datetime.now(UTC),
+        )
+    )
+
+
+def _set_aside(pipeline: Pipeline, records: Records) -> list[tuple[str, list[Any], list[str]]]:
+    """Source, files set aside with their problems, other notes; sources that have either."""
+    told = []
+    for source in pipeline.sources:
+        result = records.find("ingest", source)
+        if result is not None:
+            files = result.detail.get("set_aside") or []
+            told.append(
+                (source, files, [note for note in result.notes if not _repeats(note, files)])
+            )
+    return [entry for entry in told if entry[1] or entry[2]]
+
+
+def _repeats(note: str, files: list[Any]) -> bool:
+    return any(str(file.get("file")) in note for file in files)
+
+
+def _gain_bars(trained: Training) -> ErrorBars | None:
+    """The gain against no gain; in the winner's colour only if its interval excludes zero."""
+    gain = trained.gain
+    if gain.get("value") is None:
+        return None
+    low = gain.get("low")
+    role = "gain" if low is not None and low > 0 else "baseline"
+    estimate = Estimate("gain", role, gain["value"], low, gain.get("high"))
+    return error_bars([estimate], with_zero=True)
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("headrace.report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "count": wording.count,
+        "metric": wording.metric,
+        "percent": wording.percent,
+        "duration": wording.duration,
+        "moment": wording.moment,
+        "shown": wording.shown,
+        "observed": wording.observed,
+        "span": wording.span,
+        "listed": wording.listed,
+        "title_of_metric": title,
+        "higher_is_better": higher_is_better,
+    }
+    return environment

@@ -1,0 +1,121 @@
+"""What the training stage recorded: leaderboard, test metrics with intervals, decision."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from headrace.report.records import Record, Records
+from headrace.spec.model import Pipeline
+
+METRICS = {
+    "roc_auc": ("ROC AUC", True),
+    "pr_auc": ("PR AUC", True),
+    "log_loss": ("log loss", False),
+    "brier": ("Brier score", False),
+}
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A metric of one candidate with its interval."""
+
+    candidate: str
+    role: str
+    value: float
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True)
+class Training:
+    """The record of a training, in the words of the page.
+
+    Attributes:
+        record: The stage's record.
+        metric: The metric that ranks.
+        metrics: Every metric named, the ranking one first.
+        leaderboard: Candidates, best validation first.
+        estimates: Metric -> what the test part gave, in the order recorded.
+        gain: Recorded gain of the winner, with its interval; empty where there is none.
+        decision: Recorded decision of the gate.
+        model: Digest of the model that was registered.
+        before: Moment and decision of earlier trainings in the same run.
+    """
+
+    record: Record
+    metric: str
+    metrics: tuple[str, ...]
+    leaderboard: list[Mapping[str, Any]]  # JSON values as recorded
+    estimates: dict[str, list[Estimate]]
+    gain: Mapping[str, Any]
+    decision: Mapping[str, Any]
+    model: str
+    before: list[tuple[str, str]]
+
+    @property
+    def moment(self) -> str:
+        """The moment whose knowledge it was trained with."""
+        return str(self.record.result.detail.get("moment") or "")
+
+
+def title(metric: str) -> str:
+    """The name of a metric for people."""
+    return METRICS.get(metric, (metric, True))[0]
+
+
+def higher_is_better(metric: str) -> bool:
+    """Whether more of a metric is better."""
+    return METRICS.get(metric, (metric, True))[1]
+
+
+def training(pipeline: Pipeline, records: Records) -> Training | None:
+    """The training the run did, or stands on; None where none is recorded."""
+    record = records.of.get(("train", pipeline.name))
+    if record is None or "leaderboard" not in record.result.detail:
+        return None
+    detail = record.result.detail
+    metric = str(detail.get("metric") or pipeline.training.metric)
+    board = detail["leaderboard"]
+    tested = detail.get("test") or []
+    named = [name for entry in board for name in entry.get("validation") or {}]
+    named += [name for entry in tested for name in entry.get("metrics") or {}]
+    metrics = tuple(dict.fromkeys([metric, *METRICS, *named]))
+    metrics = tuple(name for name in metrics if name in named)
+    model = detail.get("model")
+    return Training(
+        record=record,
+        metric=metric,
+        metrics=metrics,
+        leaderboard=_ranked(board, metric),
+        estimates={name: found for name in metrics if (found := _estimates(tested, name))},
+        gain=detail.get("gain") or {},
+        decision=detail.get("decision") or {},
+        model=model if isinstance(model, str) else "",
+        before=[
+            (str(one.detail.get("moment")), str((one.detail.get("decision") or {}).get("sentence")))
+            for one in records.own
+            if one.name == "train" and one.units and one != record.result
+        ],
+    )
+
+
+def _ranked(board: list[Mapping[str, Any]], metric: str) -> list[Mapping[str, Any]]:
+    sign = -1 if higher_is_better(metric) else 1
+
+    def rank(entry: Mapping[str, Any]) -> tuple[bool, float]:
+        value = (entry.get("validation") or {}).get(metric)
+        return value is None, sign * (value or 0.0)
+
+    return sorted(board, key=rank)
+
+
+def _estimates(tested: list[Mapping[str, Any]], metric: str) -> list[Estimate]:
+    found = []
+    for entry in tested:
+        told = (entry.get("metrics") or {}).get(metric)
+        if told and told.get("value") is not None:
+            name, role = str(entry.get("candidate")), str(entry.get("role") or "")
+            found.append(Estimate(name, role, told["value"], told.get("low"), told.get("high")))
+    return found

@@ -1,0 +1,134 @@
+"""The verdicts of each source's checks, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow.compute as pc
+
+from headrace.errors import CorruptArtifact, UsageError
+from headrace.lake import Lake, Table
+from headrace.report.balance import table_at
+from headrace.report.quarantine import Quarantined, quarantined
+from headrace.report.records import Record, Records
+from headrace.spec.model import Action, Pipeline
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One rule and what it found.
+
+    Attributes:
+        rule: Its name.
+        batch: The batch it judged, where the record tells.
+        expectation: Great Expectations' name of it.
+        arguments: Its arguments as declared, or the column where the record tells no more.
+        action: What happens when it is broken.
+        rows: Rows it judged, or None where the record does not tell.
+        broken: Rows that broke it, or None for rules that do not look at single rows.
+        observed: The value found, for rules of the whole table.
+        word: The verdict in a word or two.
+        grade: `good`, `noted`, `bad` or `empty`, for its colour.
+    """
+
+    rule: str
+    batch: str
+    expectation: str
+    arguments: str
+    action: str
+    rows: int | None
+    broken: int | None
+    observed: Any  # any JSON value
+    word: str
+    grade: str
+
+
+@dataclass(frozen=True)
+class SourceChecks:
+    """The checks of a source; without a record where the check failed or was not made."""
+
+    source: str
+    record: Record | None
+    verdicts: list[Verdict]
+    quarantined: list[Quarantined] = field(default_factory=list)
+    unjudged: tuple[str, ...] = ()
+    problem: str = ""
+
+
+def source_checks(pipeline: Pipeline, lake: Lake, records: Records) -> list[SourceChecks]:
+    """Verdicts and examples of each source, in the order of the pipeline file."""
+    checks = {source: records.of.get(("check", source)) for source in pipeline.sources}
+    unpublished = _unpublished(lake, records)
+    return [
+        SourceChecks(source, None, found)
+        if (found := unpublished.get(source))
+        else _of(pipeline, lake, source, record)
+        for source, record in checks.items()
+    ]
+
+
+def _unpublished(lake: Lake, records: Records) -> dict[str, list[Verdict]]:
+    """Verdicts of checks that failed: they left no record, but the table of checks holds them."""
+    told = {result.subject for result in records.own if result.name == "check"}
+    found: dict[str, list[Verdict]] = {}
+    table = Table.if_exists(lake.checks)
+    if table is not None and not {"run", "source"} - set(table.schema.names):
+        rows = table.arrow().filter(pc.field("run") == records.run)
+        for row in rows.to_pylist():
+            if row["source"] not in told:
+                found.setdefault(row["source"], []).append(_verdict(row))
+    return found
+
+
+def _of(pipeline: Pipeline, lake: Lake, source: str, record: Record | None) -> SourceChecks:
+    if record is None:
+        return SourceChecks(source, None, [])
+    detail = record.result.detail
+    verdicts = [_verdict(told) for told in detail.get("verdicts") or []]
+    judged = {verdict.rule for verdict in verdicts}
+    declared = [check.rule for check in pipeline.checks.get(source, ())]
+    unjudged = tuple(rule for rule in declared if rule not in judged) if record.result.units else ()
+    try:
+        quarantine = table_at(lake.quarantine(source), record.result.tables)
+        batches = set(detail.get("batches") or record.result.units)
+        rows = quarantined(quarantine, batches) if quarantine else []
+    except (CorruptArtifact, UsageError) as error:
+        return SourceChecks(source, record, verdicts, unjudged=unjudged, problem=str(error))
+    return SourceChecks(source, record, verdicts, rows, unjudged)
+
+
+def _verdict(told: Mapping[str, Any]) -> Verdict:
+    action = str(told.get("action") or "")
+    broken = told.get("unexpected")
+    vacuous = bool(told.get("vacuous")) or told.get("rows") == 0
+    word, grade = _word(bool(told.get("success")), action, broken, vacuous=vacuous)
+    arguments = told.get("arguments") or {"column": told.get("column")}
+    return Verdict(
+        rule=str(told.get("rule") or ""),
+        batch=str(told.get("batch") or ""),
+        expectation=str(told.get("expectation") or ""),
+        arguments=", ".join(
+            f"{key}={value}" for key, value in arguments.items() if value is not None
+        ),
+        action=action,
+        rows=told.get("rows"),
+        broken=broken,
+        observed=told.get("observed"),
+        word=word,
+        grade=grade,
+    )
+
+
+def _word(success: bool, action: str, broken: int | None, *, vacuous: bool) -> tuple[str, str]:
+    if success and vacuous:
+        return "nothing to judge", "empty"
+    if success:
+        return ("kept, a few broke it", "noted") if broken else ("kept", "good")
+    words: dict[str, tuple[str, str]] = {
+        Action.QUARANTINE: ("broken: rows set aside", "noted"),
+        Action.WARN: ("broken: warned", "noted"),
+        Action.FAIL: ("broken: not published", "bad"),
+    }
+    return words.get(action, ("broken", "bad"))

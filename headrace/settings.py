@@ -1,0 +1,69 @@
+"""Where things are and how much they may use, from `HEADRACE_*` variables."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+def _absolute(path: Path) -> Path:
+    return path.expanduser().absolute()
+
+
+AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
+
+# Set before an engine is imported: Ray reads its mode at import, the others theirs soon after.
+ENGINE_ENVIRONMENT = {
+    "RAY_AUTH_MODE": "token",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_worker_niceness": "0",
+    "DO_NOT_TRACK": "1",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+    "GX_ANALYTICS_ENABLED": "false",
+    "PYSPARK_PYTHON": sys.executable,
+    "PYSPARK_DRIVER_PYTHON": sys.executable,
+}
+
+
+class Settings(BaseSettings):
+    """Places and limits of this machine or cluster; every field is read from `HEADRACE_<FIELD>`.
+
+    Example:
+        >>> Settings(lake="/tmp/lake").lake.name
+        'lake'
+    """
+
+    model_config = SettingsConfigDict(env_prefix="HEADRACE_", frozen=True, extra="ignore")
+
+    lake: AbsolutePath = Field(
+        Path("lake"), description="folder of the lake", validate_default=True
+    )
+    cache: AbsolutePath = Field(
+        Path("~/.cache/headrace"), description="jars and class archives", validate_default=True
+    )
+    cores: int = Field(
+        default_factory=lambda: os.cpu_count() or 1, ge=1, description="local cores to use"
+    )
+    spark_master: str = Field(
+        "local", description="Spark master URL; `local` uses `cores` threads here"
+    )
+    spark_memory_gib: float = Field(2.0, gt=0, description="heap of the Spark driver, in GiB")
+    ray_address: str = Field("local", description="Ray cluster to join; `local` starts one here")
+    ray_object_store_gib: float = Field(
+        0.5, gt=0, description="shared memory of a local Ray, in GiB"
+    )
+    short_runs: bool = Field(
+        False, description="tune the JVM for runs of under a minute (tests and samples)"
+    )
+
+
+def engine_environment() -> None:
+    """Sets the variables that engines read at import; what the user has set already is kept."""
+    for name, value in ENGINE_ENVIRONMENT.items():
+        os.environ.setdefault(name, value)

@@ -1,0 +1,64 @@
+"""Features: names that exist, and no way in for a value that was not yet known at `at`."""
+
+from __future__ import annotations
+
+from headrace.spec.consistency.joins import joins_problems
+from headrace.spec.expressions import parse
+from headrace.spec.parts import Parts
+from headrace.spec.problems import KEY, Findings, Loc, dotted, shown, unknown
+
+
+def features_problems(parts: Parts) -> Findings:
+    """What does not fit in `features`."""
+    yield from ((("features", "rows"), problem) for problem in _rows(parts))
+    yield from _names(parts)
+    columns = parts.columns(parts.rows)
+    for name, sql in parts.features.items():
+        for problem in parse(sql, columns, where=parts.rows or "").problems:
+            yield ("features", "columns", name), problem
+    yield from joins_problems(parts)
+
+
+def _rows(parts: Parts) -> list[str]:
+    if parts.rows is None:
+        return []
+    if parts.rows not in parts.sources:
+        return [unknown("source", parts.rows, parts.sources)]
+    source, found = parts.sources[parts.rows], []
+    if source and source.event_time is None:
+        found.append(f"{parts.rows} has no `event_time`, which places its rows in intervals")
+    if source and source.known_at is not None:
+        found.append(f"{parts.rows} has `known_at`: its rows may be known only after `at`")
+    return found
+
+
+def _names(parts: Parts) -> Findings:
+    """Every column of gold has a name of its own; a key column may be a feature as it is."""
+    rows = parts.sources.get(parts.rows) if parts.rows else None
+    key: Loc = ("sources", parts.rows or "", "key")
+    taken: dict[str, Loc] = dict.fromkeys(rows.key if rows else (), key)
+    for name, at in _declared(parts):
+        as_it_is = at[1] == "columns" and parts.features[name].strip() == name
+        first = taken.get(name)
+        if first is not None and not (first == key and as_it_is):
+            yield at, f"name {shown(name)} is taken by {dotted(first)}"
+        taken[name] = at[:-1]
+
+
+def _declared(parts: Parts) -> list[tuple[str, Loc]]:
+    """Each name of a feature, and of the target, and its place."""
+    lookups = [
+        ("lookups", source, name) for source, form in parts.lookups.items() for name in form.columns
+    ]
+    latest = [
+        ("latest", source, name) for source, form in parts.latest.items() for name in form.columns
+    ]
+    found: list[tuple[str, Loc]] = [
+        *((name, ("features", "columns", name, KEY)) for name in parts.features),
+        *(
+            (name, ("features", form, of, "columns", name, KEY))
+            for form, of, name in (*lookups, *latest)
+        ),
+        *((name, ("features", "history", name, KEY)) for name in parts.history),
+    ]
+    return [*found, (parts.target.name, ("target", "name", KEY))] if parts.target else found

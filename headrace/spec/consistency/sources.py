@@ -1,0 +1,88 @@
+"""Sources: their columns, their times, the roots they lie under, and the source they are about."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from headrace.spec.landing import path_problem, root_problem
+from headrace.spec.model import ColumnType, Source
+from headrace.spec.parts import Parts
+from headrace.spec.problems import Findings, Loc, shown, unknown
+
+
+def sources_problems(parts: Parts, *, folder: Path) -> Findings:
+    """What does not fit in `roots` and `sources`."""
+    for index, root in enumerate(parts.roots):
+        if problem := root_problem(root):
+            yield ("roots", index), problem
+    for name, source in parts.sources.items():
+        if source is None:
+            continue
+        at: Loc = ("sources", name)
+        if problem := path_problem(source.path, roots=parts.roots, folder=folder):
+            yield (*at, "path"), problem
+        yield from _cells(source, at)
+        yield from _key(source, at)
+        yield from _times(source, at)
+        if source.references is not None:
+            yield from _references(parts, name, source)
+
+
+def _cells(source: Source, at: Loc) -> Findings:
+    for field, character in (("delimiter", source.delimiter), ("quote", source.quote)):
+        if character in "\r\n":
+            yield (*at, field), "must not end a line: a row is one line of the file"
+    if source.delimiter == source.quote:
+        yield (*at, "quote"), f"{shown(source.quote)} is the delimiter already"
+
+
+def _key(source: Source, at: Loc) -> Findings:
+    for index, column in enumerate(source.key):
+        if column not in source.columns:
+            yield (*at, "key", index), unknown("column", column, source.columns)
+        elif column in source.key[:index]:
+            yield (*at, "key", index), f"column {shown(column)} stands twice in the key"
+
+
+def _times(source: Source, at: Loc) -> Findings:
+    for field, column in (("event_time", source.event_time), ("known_at", source.known_at)):
+        if column is None:
+            continue
+        if source.timeless:
+            yield (*at, field), f"a timeless source has no `{field}`: leave one of the two out"
+        if column not in source.columns:
+            yield (*at, field), unknown("column", column, source.columns)
+        elif source.columns[column] != ColumnType.TIMESTAMP:
+            given = source.columns[column].value
+            yield (
+                (*at, field),
+                f"column {shown(column)} is of type {given}; a moment is a timestamp",
+            )
+    if not source.timeless and source.event_time is None and source.known_at is None:
+        yield at, "needs `event_time`, `known_at` (no row is used before it) or `timeless: true`"
+
+
+def _references(parts: Parts, name: str, source: Source) -> Findings:
+    at: Loc = ("sources", name, "references")
+    other = str(source.references)
+    if other == name:
+        yield at, "a source cannot reference itself"
+    elif other not in parts.sources:
+        yield at, unknown("source", other, parts.sources.keys() - {name})
+    about = parts.about(name)
+    if about is None or not (_sound_key(source) and _sound_key(about)):
+        return
+    if set(source.key) != set(about.key):
+        yield at, f"must have the same key as {other}: {', '.join(about.key)}"
+        return
+    for column in source.key:
+        ours, theirs = source.columns.get(column), about.columns.get(column)
+        if ours and theirs and ours != theirs:
+            yield (
+                at,
+                f"column {shown(column)} is {ours.value} here and {theirs.value} in {other}",
+            )
+
+
+def _sound_key(source: Source) -> bool:
+    return len(set(source.key)) == len(source.key) and set(source.key) <= source.columns.keys()

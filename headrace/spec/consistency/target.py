@@ -1,0 +1,31 @@
+"""The target: a source whose rows belong to rows of features, and become known."""
+
+from __future__ import annotations
+
+from headrace.spec.expressions import parse
+from headrace.spec.parts import Parts
+from headrace.spec.problems import Findings, Loc, unknown
+
+_NEEDED = {"known_at": "when a target is known", "event_time": "which interval it belongs to"}
+
+
+def target_problems(parts: Parts) -> Findings:
+    """What does not fit in `target`; its name is held against those of the features."""
+    target, at = parts.target, ("target", "of")
+    if target is None:
+        return
+    if target.of not in parts.sources:
+        yield at, unknown("source", target.of, parts.sources)
+        return
+    value: Loc = ("target", "value")
+    source, columns = parts.sources[target.of], parts.columns(target.of)
+    for problem in parse(target.value, columns, boolean=True, where=target.of).problems:
+        yield value, problem
+    if source is None:
+        return
+    for field, why in _NEEDED.items():
+        if getattr(source, field) is None:
+            yield at, f"{target.of} has no `{field}`, so it cannot be told {why}"
+    right = source.references is None or parts.about(target.of) is not None
+    if right and parts.rows in parts.sources and parts.rows not in {target.of, source.references}:
+        yield at, f"{target.of} needs `references: {parts.rows}`, by which a row finds its target"

@@ -1,0 +1,70 @@
+"""Training and schedule: algorithms that exist, and a cron line that means something."""
+
+from __future__ import annotations
+
+import re
+
+from headrace.spec.parts import Parts
+from headrace.spec.problems import Findings, near, shown
+
+_MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
+_WEEKDAYS = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"]
+_CRON: tuple[tuple[str, int, int, list[str]], ...] = (
+    ("minute", 0, 59, []),
+    ("hour", 0, 23, []),
+    ("day of the month", 1, 31, []),
+    ("month", 1, 12, _MONTHS),
+    ("weekday", 0, 7, _WEEKDAYS),
+)
+_ITEM = re.compile(r"(?:\*|(?P<first>\w+)(?:-(?P<last>\w+))?)(?:/(?P<step>[0-9]{1,3}))?", re.ASCII)
+
+
+def training_problems(parts: Parts) -> Findings:
+    """What does not fit in `training` and `schedule`."""
+    if parts.training is not None:
+        yield from _algorithms(parts.training.algorithms)
+    if parts.schedule is not None and (problem := cron_problem(parts.schedule.cron)):
+        yield ("schedule", "cron"), problem
+
+
+def _algorithms(algorithms: tuple[str, ...]) -> Findings:
+    from headrace.models.algorithms import names
+
+    for index, name in enumerate(algorithms):
+        if name not in names():
+            yield (
+                ("training", "algorithms", index),
+                f"no algorithm {shown(name)}{near(name, names())}",
+            )
+        elif name in algorithms[:index]:
+            yield ("training", "algorithms", index), f"algorithm {shown(name)} stands twice"
+
+
+def cron_problem(cron: str) -> str | None:
+    """Why a cron line is refused, if it is.
+
+    Example:
+        >>> cron_problem("0 25 * * *")
+        "'25' is no hour: 0 to 23"
+    """
+    fields = cron.split()
+    if len(fields) != len(_CRON):
+        return (
+            f"{shown(cron)} must have five fields: minute, hour, day of the month, month, weekday"
+        )
+    for field, (name, least, most, words) in zip(fields, _CRON, strict=True):
+        for item in field.split(","):
+            match = _ITEM.fullmatch(item)
+            if match is None or not _within(match, least, most, words):
+                also = f" or {words[0]} to {words[-1]}" if words else ""
+                return f"{shown(item)} is no {name}: {least} to {most}{also}"
+    return None
+
+
+def _within(match: re.Match[str], least: int, most: int, words: list[str]) -> bool:
+    ends = [part.lower() for part in match.group("first", "last") if part]
+    numbers = [int(end) for end in ends if end.isdigit()]
+    named = [end for end in ends if end in words]
+    in_range = all(least <= number <= most for number in numbers)
+    step = match["step"] is None or int(match["step"]) > 0
+    return in_range and step and len(numbers) + len(named) == len(ends)

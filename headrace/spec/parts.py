@@ -1,0 +1,112 @@
+"""The right parts of a document whose other parts may be wrong, so that all is told at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from headrace.spec.document import Json
+from headrace.spec.model import (
+    NAME,
+    Check,
+    ColumnType,
+    History,
+    Latest,
+    Lookup,
+    Schedule,
+    Source,
+    Target,
+    Training,
+)
+
+Part = TypeVar("Part", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The parts of a pipeline that have the right shape; a part that has not is left out, or None.
+
+    Attributes:
+        sources: None for a source that is declared and wrong: only its name is known.
+        checks: Source -> its checks, with the position of each.
+        features: Feature -> expression.
+    """
+
+    roots: tuple[str, ...] = ()
+    sources: Mapping[str, Source | None] = field(default_factory=dict)
+    checks: Mapping[str, list[tuple[int, Check]]] = field(default_factory=dict)
+    rows: str | None = None
+    features: Mapping[str, str] = field(default_factory=dict)
+    lookups: Mapping[str, Lookup] = field(default_factory=dict)
+    latest: Mapping[str, Latest] = field(default_factory=dict)
+    history: Mapping[str, History] = field(default_factory=dict)
+    target: Target | None = None
+    training: Training | None = None
+    schedule: Schedule | None = None
+
+    def columns(self, source: str | None) -> Mapping[str, ColumnType] | None:
+        """The columns of a source; None where they are not known."""
+        found = self.sources.get(source) if source is not None else None
+        return found.columns if found else None
+
+    def about(self, source: str) -> Source | None:
+        """The source that a source references; None where that is wrong, or nothing."""
+        found = self.sources.get(source)
+        other = found.references if found else None
+        return self.sources.get(other) if other is not None and other != source else None
+
+
+def parts_of(data: Json) -> Parts:
+    """The parts of a document, each read alone; without its sources there is little to say."""
+    training, schedule = (
+        _made(Training, data.get("training")),
+        _made(Schedule, data.get("schedule")),
+    )
+    if not _mapping(data, "sources"):
+        return Parts(training=training, schedule=schedule)
+    features = _mapping(data, "features")
+    roots = data.get("roots", ["landing"])
+    return Parts(
+        roots=tuple(root for root in roots if isinstance(root, str))
+        if isinstance(roots, list)
+        else (),
+        sources={name: _made(Source, value) for name, value in _mapping(data, "sources").items()},
+        checks={name: _checks(value) for name, value in _mapping(data, "checks").items()},
+        rows=rows if isinstance(rows := features.get("rows"), str) else None,
+        features={
+            name: value
+            for name, value in _mapping(features, "columns").items()
+            if isinstance(value, str) and NAME.fullmatch(name)
+        },
+        lookups=_all_made(Lookup, _mapping(features, "lookups")),
+        latest=_all_made(Latest, _mapping(features, "latest")),
+        history=_all_made(History, _mapping(features, "history")),
+        target=_made(Target, data.get("target")),
+        training=training,
+        schedule=schedule,
+    )
+
+
+def _mapping(data: Json, key: str) -> dict[str, Json]:
+    found = data.get(key)
+    return found if isinstance(found, dict) else {}
+
+
+def _made(kind: type[Part], value: Json) -> Part | None:
+    try:
+        return kind.model_validate(value, by_alias=True, by_name=False)
+    except ValidationError:
+        return None
+
+
+def _all_made(kind: type[Part], values: Mapping[str, Json]) -> dict[str, Part]:
+    made = {name: _made(kind, value) for name, value in values.items()}
+    return {name: part for name, part in made.items() if part is not None}
+
+
+def _checks(value: Json) -> list[tuple[int, Check]]:
+    made = [_made(Check, check) for check in value] if isinstance(value, list) else []
+    return [(index, check) for index, check in enumerate(made) if check is not None]

@@ -1,0 +1,219 @@
+"""The one use of the test part: the winner against the best baseline and the champion."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Any
+
+from threadpoolctl import threadpool_limits
+
+from headrace.errors import UsageError
+from headrace.evaluation.gate import Decision, decide
+from headrace.evaluation.intervals import LEVEL, Judged, judged
+from headrace.evaluation.metrics import Metric, measured
+from headrace.lake import Lake
+from headrace.models import registry
+from headrace.models.algorithms.algorithm import Samples
+from headrace.models.encoding import Encoding, Form
+from headrace.models.model import Model, Recipe
+from headrace.models.registry import Aliases
+from headrace.spec.digest import digest_of
+from headrace.spec.model import Pipeline
+from ray_tasks.examples import Examples
+from ray_tasks.search import Searched
+
+
+@dataclass(frozen=True)
+class Training:
+    """What one training works on.
+
+    Attributes:
+        pipeline: The pipeline.
+        moment: The day at whose `features.at` the model is trained.
+        examples: Rows as known then.
+        encodings: Fitted on the training rows.
+        train: The matrices of the training rows.
+        aliases: The champions when it began; the decision must still find them.
+    """
+
+    pipeline: Pipeline
+    moment: date
+    examples: Examples
+    encodings: Mapping[Form, Encoding]
+    train: Mapping[Form, Samples]
+    aliases: Aliases
+
+    @property
+    def metric(self) -> Metric:
+        """What candidates are judged by."""
+        return Metric(self.pipeline.training.metric)
+
+    @property
+    def at(self) -> datetime:
+        """The training moment, UTC."""
+        return self.pipeline.at(self.moment).astimezone(UTC)
+
+
+@dataclass(frozen=True)
+class Contest:
+    """The finalists and what became of them.
+
+    Attributes:
+        models: Candidate to model: winner, baseline and, where there is one, champion.
+        roles: Candidate to `winner`, `baseline` or `champion`.
+        judged: All of them on the test part.
+        decision: Of the gate.
+        champion: Digest of the champion that was met, or None.
+        notes: For people.
+    """
+
+    models: Mapping[str, Model]
+    roles: Mapping[str, str]
+    judged: Judged
+    decision: Decision
+    champion: str | None
+    notes: tuple[str, ...]
+
+    @property
+    def shipped(self) -> Model:
+        """The model that predicts from now on."""
+        return self.models[self.decision.shipped]
+
+    def tested(self) -> list[dict[str, Any]]:
+        """The test metrics of each finalist, as JSON values."""
+        return [
+            {
+                "candidate": name,
+                "role": role,
+                "metrics": {
+                    str(metric): vars(interval)
+                    for metric, interval in self.judged.metrics[name].items()
+                },
+            }
+            for name, role in self.roles.items()
+        ]
+
+    def gain(self, metric: Metric) -> dict[str, Any]:
+        """The deciding gain, as JSON values."""
+        return {
+            "metric": str(metric),
+            "over": self.decision.over,
+            **vars(self.decision.gain),
+            "level": LEVEL,
+            "resamples": self.judged.resamples,
+            "blocks": self.judged.blocks,
+        }
+
+
+def contest(training: Training, lake: Lake, searched: Sequence[Searched]) -> Contest:
+    """Fits the winner and the best baseline again, meets the champion, and lets the gate decide.
+
+    Winner and baseline are those that were best on validation; equals in the order given.
+    """
+    examples, metric = training.examples, training.metric
+    winner = _first([each for each in searched if not each.algorithm.baseline], metric)
+    baseline = _first([each for each in searched if each.algorithm.baseline], metric)
+    models = {each.algorithm.name: _final(training, each) for each in (winner, baseline)}
+    roles = {winner.algorithm.name: "winner", baseline.algorithm.name: "baseline"}
+    champion, notes = _champion(training, lake)
+    name = None
+    if champion is not None:
+        name = f"{champion.recipe.algorithm} {champion.digest[:8]}"
+        models[name], roles[name] = champion, "champion"
+    part = examples.parts.test
+    rows = examples.of(part)
+    found = judged(
+        examples.y[part.rows],
+        {candidate: model.predict(rows) for candidate, model in models.items()},
+        blocks=examples.days(part),
+        seed=training.pipeline.training.seed,
+    )
+    decision = decide(
+        found,
+        challenger=winner.algorithm.name,
+        baseline=baseline.algorithm.name,
+        champion=name,
+        metric=metric,
+    )
+    return Contest(models, roles, found, decision, champion.digest if champion else None, notes)
+
+
+def leaderboard(
+    training: Training, searched: Sequence[Searched], met: Contest
+) -> list[dict[str, Any]]:
+    """Every candidate on validation, as JSON values; the champion as it is."""
+    board = [
+        {
+            "candidate": each.algorithm.name,
+            "kind": "baseline" if each.algorithm.baseline else "algorithm",
+            "params": dict(each.parameters),
+            "trials": each.trials,
+            "failed": each.failed,
+            "seconds": round(each.seconds, 3),
+            "validation": {str(metric): value for metric, value in each.values.items()},
+        }
+        for each in searched
+    ]
+    part = training.examples.parts.validation
+    for name in (name for name, role in met.roles.items() if role == "champion"):
+        model = met.models[name]
+        values = measured(training.examples.y[part.rows], model.predict(training.examples.of(part)))
+        board.append(
+            {
+                "candidate": name,
+                "kind": "champion",
+                "params": dict(model.recipe.parameters),
+                "trials": 0,
+                "failed": 0,
+                "seconds": 0.0,
+                "validation": {str(metric): value for metric, value in values.items()},
+            }
+        )
+    return board
+
+
+def _first(searched: Sequence[Searched], metric: Metric) -> Searched:
+    return max(
+        (each for each in searched if each.values),
+        key=lambda each: metric.gain(each.values[metric], 0.0),
+    )
+
+
+def _final(training: Training, searched: Searched) -> Model:
+    """The best trial's parameters, fitted on all training rows with what validation found."""
+    algorithm, pipeline = searched.algorithm, training.pipeline
+    form = algorithm.needs.categories
+    with threadpool_limits(1):
+        fitted = algorithm.fit(
+            training.train[form],
+            searched.parameters,
+            seed=pipeline.training.seed,
+            validation=None,
+            metric=training.metric,
+        )
+    recipe = Recipe(
+        pipeline=pipeline.name,
+        target=pipeline.target.name,
+        algorithm=algorithm.name,
+        parameters=dict(searched.parameters),
+        seed=pipeline.training.seed,
+        moment=training.at.isoformat(),
+        data=training.examples.data,
+        spec=digest_of(pipeline),
+    )
+    return Model(recipe, training.encodings[form], fitted.estimator)
+
+
+def _champion(training: Training, lake: Lake) -> tuple[Model | None, tuple[str, ...]]:
+    """The champion of the time before, if it can still predict from these features."""
+    alias = training.aliases.champion(before=training.at)
+    if alias is None:
+        return None, ()
+    model = registry.load(lake, training.pipeline.name, alias.model)
+    try:
+        model.check(training.examples.rows.schema)
+    except UsageError as error:
+        return None, (f"the champion {alias.model[:8]} was not met: {error.message}",)
+    return model, ()

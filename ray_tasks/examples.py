@@ -1,0 +1,110 @@
+"""Rows of gold to learn from and to judge on, as of one training moment; nothing is written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from headrace.errors import TrainingError
+from headrace.evaluation.metrics import Floats, Integers
+from headrace.evaluation.splits import Part, Parts, time_split
+from headrace.lake import Lake, Table, digest
+from headrace.models.algorithms.algorithm import Samples
+from headrace.models.encoding import Encoding, Form, refusals
+from headrace.spec.model import Pipeline
+
+_STAMPS = ("_fingerprint", "_labels")
+
+
+@dataclass(frozen=True)
+class Examples:
+    """The rows of one training.
+
+    Attributes:
+        rows: Sorted by interval and key, so that the order of files in gold does not matter.
+        features: Feature columns.
+        y: 1.0 where the target is true, else 0.0.
+        parts: Which rows are in which part.
+        infinite: Rows left out because a feature is infinite.
+        version: Of gold.
+        data: Digest of the content of the intervals that training and validation have rows of.
+        intervals: How many those are.
+    """
+
+    rows: pa.Table
+    features: tuple[str, ...]
+    y: Floats
+    parts: Parts
+    infinite: int
+    version: int
+    data: str
+    intervals: int
+
+    def of(self, part: Part) -> pa.Table:
+        """The rows of a part."""
+        return self.rows.take(pa.array(part.rows))
+
+    def days(self, part: Part) -> Integers:
+        """The interval of each row of a part, as a number: the blocks of a bootstrap."""
+        days: Integers = self.of(part).column("_interval").cast(pa.int32()).to_numpy()
+        return days.astype(np.int64)
+
+    def samples(self, encodings: Mapping[Form, Encoding], part: Part) -> dict[Form, Samples]:
+        """The matrices of a part, one for each form."""
+        rows, y = self.of(part), self.y[part.rows]
+        return {
+            form: Samples(encoding.matrix(rows), y, encoding.categorical)
+            for form, encoding in encodings.items()
+        }
+
+    def encodings(self, forms: Sequence[Form]) -> dict[Form, Encoding]:
+        """Encodings fitted on the training rows alone."""
+        rows = self.of(self.parts.train)
+        return {form: Encoding.fit(rows, self.features, form=form) for form in forms}
+
+
+def read(lake: Lake, pipeline: Pipeline, *, moment: date) -> Examples:
+    """Reads the rows of all intervals before the training moment.
+
+    Raises:
+        UsageError: There is no gold table, or it lacks a column.
+        TrainingError: A part of the split has no row.
+    """
+    gold = Table(lake.gold(pipeline.name))
+    before = {day for day in (file.partition["_interval"] for file in gold.files) if day < moment}
+    if not before:
+        message = f"there are no features of days before {moment}"
+        raise TrainingError(message, table=gold.path, hint="run the stage `features` first")
+    features = pipeline.features.names
+    key = pipeline.sources[pipeline.features.rows].key
+    target = (pipeline.target.name, "_target_known_at")
+    columns = list(dict.fromkeys(("_interval", *key, *features, *target, *_STAMPS)))
+    rows = gold.arrow(columns, partitions={"_interval": before})
+    finite = pc.is_null(refusals(rows, features))
+    kept = rows.filter(finite)
+    kept = kept.sort_by([("_interval", "ascending"), *((name, "ascending") for name in key)])
+    parts = time_split(kept, pipeline, moment=moment)
+    known = kept.column(pipeline.target.name)
+    data, intervals = _content(kept, np.concatenate([parts.train.rows, parts.validation.rows]))
+    return Examples(
+        rows=kept,
+        features=features,
+        y=pc.fill_null(known, False).to_numpy().astype(np.float64),
+        parts=parts,
+        infinite=rows.num_rows - kept.num_rows,
+        version=gold.version,
+        data=data,
+        intervals=intervals,
+    )
+
+
+def _content(rows: pa.Table, places: Integers) -> tuple[str, int]:
+    """Digest and number of the intervals, by what gold says of their content."""
+    stamps = rows.select(["_interval", *_STAMPS]).take(pa.array(places))
+    unique = stamps.group_by(stamps.column_names).aggregate([]).sort_by("_interval").to_pylist()
+    return digest([[str(value) for value in row.values()] for row in unique]), len(unique)

@@ -1,0 +1,141 @@
+"""What a worker does of the stage `score`: reads gold, predicts, writes files; commits nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from functools import lru_cache
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from headrace.errors import CorruptArtifact
+from headrace.lake import DataFile, Lake, StagedFile, Table, digest, stage_file
+from headrace.models import registry
+from headrace.models.encoding import refusals
+from headrace.models.model import Model
+
+THRESHOLD = 0.5  # a prediction is true from this score on
+_INTERVAL = pa.field("_interval", pa.date32())
+_HELD = 4  # models and table versions that a worker keeps from task to task
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """Some data files of one interval, to be scored by one model.
+
+    Attributes:
+        root: Of the lake.
+        pipeline: The pipeline.
+        key: Columns that name a row.
+        model: Digest of the model.
+        day: The interval.
+        gold_version: Of the features that are read.
+        files: Their data files.
+        score_version: Goes into the fingerprint of the scores.
+        run: Name of the run.
+    """
+
+    root: Path
+    pipeline: str
+    key: tuple[str, ...]
+    model: str
+    day: date
+    gold_version: int
+    files: tuple[DataFile, ...]
+    score_version: int
+    run: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Predicted:
+    """What became of a task.
+
+    Attributes:
+        read: Rows read.
+        scored: Rows in `scores`.
+        refused: Rows in `refusals`.
+        fingerprint: Of the scores.
+        scores: Staged file of scores.
+        refusals: Staged file of refused rows, if there are any.
+    """
+
+    read: int
+    scored: int
+    refused: int
+    fingerprint: str
+    scores: StagedFile
+    refusals: StagedFile | None
+
+
+def schemas(gold: pa.Schema, key: tuple[str, ...]) -> tuple[pa.Schema, pa.Schema]:
+    """The schemas of scores and of refused rows, partition column included."""
+    stamps = [pa.field(name, pa.string()) for name in ("_model", "_fingerprint", "_run")]
+    scores = [pa.field("score", pa.float64()), pa.field("prediction", pa.bool_())]
+    refused = [field for field in gold if field.name not in {"_interval", "_fingerprint"}]
+    return (
+        pa.schema([*(gold.field(name) for name in key), *scores, *stamps, _INTERVAL]),
+        pa.schema([*refused, pa.field("_reason", pa.string()), *stamps, _INTERVAL]),
+    )
+
+
+def predict(task: Task) -> Predicted:
+    """Scores the rows of a task and stages the files of its result."""
+    gold = _gold(task.root, task.pipeline, task.gold_version)
+    model = _model(task.root, task.pipeline, task.model)
+    model.check(gold.schema)
+    rows = gold.arrow(files=task.files)
+    stamp = pc.unique(rows.column("_fingerprint")).to_pylist()
+    if len(stamp) != 1:
+        message = f"the features of {task.day} have {len(stamp)} fingerprints"
+        raise CorruptArtifact(message, table=gold.path, hint="build the features again")
+    stamps = {
+        "_model": task.model,
+        "_fingerprint": digest(stamp[0], task.score_version),
+        "_run": task.run,
+    }
+    reasons = refusals(rows, model.encoding.names)
+    sound = rows.filter(pc.is_null(reasons))
+    unsound = rows.filter(pc.is_valid(reasons)).append_column("_reason", reasons.drop_null())
+    score = model.predict(sound)
+    scored = sound.select(task.key).append_column("score", pa.array(score, pa.float64()))
+    scored = scored.append_column("prediction", pa.array(score >= THRESHOLD))
+    lake = Lake(task.root)
+    of_scores, of_refused = schemas(gold.schema, task.key)
+    return Predicted(
+        read=rows.num_rows,
+        scored=scored.num_rows,
+        refused=unsound.num_rows,
+        fingerprint=stamps["_fingerprint"],
+        scores=_staged(lake.scores(task.pipeline), scored, stamps, of_scores, task.day),
+        refusals=(
+            _staged(lake.refused(task.pipeline), unsound, stamps, of_refused, task.day)
+            if unsound.num_rows
+            else None
+        ),
+    )
+
+
+def _staged(
+    table: Path, rows: pa.Table, stamps: dict[str, str], schema: pa.Schema, day: date
+) -> StagedFile:
+    columns = {name: rows.column(name) for name in rows.column_names}
+    columns |= {
+        name: pa.array([value] * rows.num_rows, pa.string()) for name, value in stamps.items()
+    }
+    names = [name for name in schema.names if name != _INTERVAL.name]
+    written = pa.table(
+        [columns[name] for name in names], schema=pa.schema([schema.field(name) for name in names])
+    )
+    return stage_file(table, written, partition={_INTERVAL.name: day})
+
+
+@lru_cache(maxsize=_HELD)
+def _gold(root: Path, pipeline: str, version: int) -> Table:
+    return Table(Lake(root).gold(pipeline), version)
+
+
+@lru_cache(maxsize=_HELD)
+def _model(root: Path, pipeline: str, model: str) -> Model:
+    return registry.load(Lake(root), pipeline, model)

@@ -1,0 +1,270 @@
+"""The stage `score`: workers predict and write files, the driver makes one commit per interval."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from headrace.errors import BalanceError, EngineLost, UsageError
+from headrace.intervals import SCORE_VERSION
+from headrace.lake import DataFile, Lake, Table, application_id, commit, digest
+from headrace.models import registry
+from headrace.models.model import check_features
+from headrace.settings import Settings
+from headrace.spec.model import Pipeline
+from headrace.stage import Outcome, StageResult
+from ray_tasks import command
+from ray_tasks.cluster import connected
+from ray_tasks.predict import Predicted, Task, predict, schemas
+
+_ROWS_AT_A_TIME = 500_000  # of one task: bounds a worker's memory, down to one data file
+
+
+@dataclass(frozen=True)
+class _Interval:
+    """An interval to score: its data files, its model, and what is recorded for it."""
+
+    day: date
+    files: tuple[DataFile, ...]
+    model: str
+    replace: bool
+
+    @property
+    def rows(self) -> int | None:
+        counts = [file.rows for file in self.files]
+        return None if None in counts else sum(count for count in counts if count is not None)
+
+
+def score(
+    pipeline: Pipeline,
+    lake: Lake,
+    settings: Settings,
+    *,
+    intervals: Sequence[date],
+    run: str,
+    stale: bool = False,
+) -> StageResult:
+    """Scores intervals, each by the champion as of its moment of prediction.
+
+    An interval that has its scores is left as it is, whatever the champion is today. A row with an
+    infinite feature goes to `refused`, with the reason.
+
+    Args:
+        pipeline: Whose features are scored.
+        lake: Its tables.
+        settings: Where Ray is.
+        intervals: The days.
+        run: Name of the run.
+        stale: Replace the scores of those intervals whose features have changed since.
+
+    Raises:
+        UsageError: An interval has no features or no champion, or the model is for other features.
+        BalanceError: Rows scored and rows refused are not the rows of an interval; no commit.
+        CommitConflict: Another run scored an interval meanwhile; run again.
+        EngineLost: Ray went away.
+    """
+    started = time.monotonic()
+    scores = Table.if_exists(lake.scores(pipeline.name))
+    gold = Table(lake.gold(pipeline.name))
+    due = [
+        day
+        for day in sorted(set(intervals))
+        if scores is None
+        or not scores.recorded(unit_of(pipeline.name, day))
+        or (stale and _is_stale(scores, gold, day))
+    ]
+    if not due:
+        return StageResult(
+            name="score",
+            subject=pipeline.name,
+            units=(),
+            outcome=Outcome.ALREADY_DONE,
+            seconds=time.monotonic() - started,
+            notes=("every interval has its scores",),
+        )
+    work = _planned(pipeline, lake, gold, scores, due)
+    counts = {"read": 0, "scored": 0, "refused": 0}
+    tables: dict[str, int] = {}
+    with connected(settings):
+        tasks = _tasks(pipeline, lake, gold, work, run=run)
+        for interval, parts in _by_interval(work, _predicted(tasks)):
+            _balanced(interval, parts, gold)
+            tables |= _commit(pipeline, lake, gold, interval, parts)
+            for name in counts:
+                counts[name] += sum(getattr(part, name) for part in parts)
+    return StageResult(
+        name="score",
+        subject=pipeline.name,
+        units=tuple(day.isoformat() for day in due),
+        outcome=Outcome.DONE,
+        rows=counts,
+        seconds=round(time.monotonic() - started, 3),
+        tables=tables,
+        detail={"models": {interval.day.isoformat(): interval.model for interval in work}},
+    )
+
+
+def main() -> None:
+    """Runs the stage from the command line."""
+    parser = command.arguments("score", "Scores intervals with the champions of their time.")
+    parser.add_argument(
+        "--interval", type=date.fromisoformat, required=True, nargs="+", metavar="YYYY-MM-DD"
+    )
+    parser.add_argument("--stale", action="store_true", help="replace scores of changed features")
+
+    def stage(
+        pipeline: Pipeline, lake: Lake, settings: Settings, given: argparse.Namespace
+    ) -> StageResult:
+        return score(
+            pipeline, lake, settings, intervals=given.interval, run=given.run, stale=given.stale
+        )
+
+    command.run(parser, stage)
+
+
+def unit_of(pipeline: str, day: date) -> str:
+    """The application transaction id of the scores of an interval."""
+    return application_id(pipeline, "score", day.isoformat())
+
+
+def _is_stale(scores: Table, gold: Table, day: date) -> bool:
+    stands = _stamp(scores, day)
+    return stands is not None and stands != digest(_stamp(gold, day), SCORE_VERSION)
+
+
+def _stamp(table: Table, day: date) -> str | None:
+    """The fingerprint of an interval in a table; None where it has no row."""
+    held = table.arrow(["_fingerprint"], partitions={"_interval": {day}})
+    return held.column(0)[0].as_py() if held.num_rows else None
+
+
+def _planned(
+    pipeline: Pipeline, lake: Lake, gold: Table, scores: Table | None, due: Sequence[date]
+) -> list[_Interval]:
+    """Files and model of each interval; the models' features are compared with gold's."""
+    aliases = registry.aliases(lake, pipeline.name)
+    files: dict[date, list[DataFile]] = {day: [] for day in due}
+    for file in gold.files:
+        if file.partition["_interval"] in files:
+            files[file.partition["_interval"]].append(file)
+    planned = []
+    for day in due:
+        if not any(file.rows != 0 for file in files[day]):
+            message = f"there are no features of {day}"
+            raise UsageError(message, table=gold.path, hint="run the stage `features` first")
+        alias = aliases.champion(at=pipeline.at(day))
+        if alias is None:
+            message = f"no model was champion yet on {day}"
+            raise UsageError(
+                message, pipeline=pipeline.name, hint="run the stage `train` for an earlier moment"
+            )
+        again = bool(scores is not None and scores.recorded(unit_of(pipeline.name, day)))
+        planned.append(_Interval(day, tuple(files[day]), alias.model, again))
+    for model in sorted({interval.model for interval in planned}):
+        # By the record alone: to load the model takes a second, and is the workers' work.
+        features = registry.record(lake, pipeline.name, model)["features"]
+        check_features(features, gold.schema, model=model)
+    return planned
+
+
+def _tasks(
+    pipeline: Pipeline, lake: Lake, gold: Table, work: Iterable[_Interval], *, run: str
+) -> Iterator[Task]:
+    for interval in work:
+        for files in _chunks(interval.files):
+            yield Task(
+                root=lake.root,
+                pipeline=pipeline.name,
+                key=pipeline.sources[pipeline.features.rows].key,
+                model=interval.model,
+                day=interval.day,
+                gold_version=gold.version,
+                files=files,
+                score_version=SCORE_VERSION,
+                run=run,
+            )
+
+
+def _chunks(files: Sequence[DataFile]) -> Iterator[tuple[DataFile, ...]]:
+    chunk: list[DataFile] = []
+    for file in files:
+        held = sum(each.rows or 0 for each in chunk)
+        if chunk and held + (file.rows or 0) > _ROWS_AT_A_TIME:
+            yield tuple(chunk)
+            chunk = []
+        chunk.append(file)
+    yield tuple(chunk)
+
+
+def _predicted(tasks: Iterable[Task]) -> Iterator[Predicted]:
+    """Runs the tasks side by side, one thread each; results come in the order of the tasks."""
+    import ray
+
+    work: Any = ray.remote(num_cpus=1)(predict)  # made at run time: it has no type of its own
+    try:
+        for waiting in [work.remote(task) for task in tasks]:
+            yield ray.get(waiting)
+    except ray.exceptions.RayTaskError as error:
+        cause: Exception = error.as_instanceof_cause()  # type: ignore[no-untyped-call]  # Ray types it not
+        raise cause from error
+    except ray.exceptions.RayError as error:
+        message = f"a worker went away: {error}"
+        raise EngineLost(message, hint="run again; what was committed is kept") from error
+
+
+def _by_interval(
+    work: Sequence[_Interval], predicted: Iterator[Predicted]
+) -> Iterator[tuple[_Interval, list[Predicted]]]:
+    for interval in work:
+        yield interval, [next(predicted) for _ in _chunks(interval.files)]
+
+
+def _balanced(interval: _Interval, parts: Sequence[Predicted], gold: Table) -> None:
+    read, out = sum(part.read for part in parts), sum(part.scored + part.refused for part in parts)
+    expected = read if interval.rows is None else interval.rows
+    if not expected == read == out:
+        message = f"{expected} rows in, {read} read, {out} scored or refused on {interval.day}"
+        raise BalanceError(message, table=gold.path, hint="nothing of the day was committed")
+    if len({part.fingerprint for part in parts}) != 1:
+        message = f"the features of {interval.day} have more than one fingerprint"
+        raise BalanceError(message, table=gold.path, hint="build the features of the day again")
+
+
+def _commit(
+    pipeline: Pipeline, lake: Lake, gold: Table, interval: _Interval, parts: Sequence[Predicted]
+) -> dict[str, int]:
+    """Refused rows first: scores without them would stand for the whole interval."""
+    scored, refused = schemas(gold.schema, pipeline.sources[pipeline.features.rows].key)
+    refusals = [part.refusals for part in parts if part.refusals is not None]
+    tables = {}
+    for table, files, schema in (
+        (lake.refused(pipeline.name), refusals, refused),
+        (lake.scores(pipeline.name), [part.scores for part in parts], scored),
+    ):
+        stands = Table.if_exists(table)
+        unit = unit_of(pipeline.name, interval.day)
+        held = (stands.recorded(unit) or 0) if stands is not None else 0
+        if table == lake.refused(pipeline.name) and not files and not held:
+            continue
+        whole = [("_interval", "=", interval.day.isoformat())]
+        again = table == lake.refused(pipeline.name) or interval.replace
+        committed = commit(
+            table,
+            files,
+            schema=schema,
+            unit=unit,
+            partition_by=("_interval",),
+            replace=whole if again and held else None,
+            recorded=held,
+            repeatable=again,
+        )
+        tables[f"{table.parent.name}/{table.name}"] = committed.version
+    return tables
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,200 @@
+"""The stage `train`: tunes candidates on Ray, judges the winner, and promotes it or not.
+
+What a kill leaves: before the alias, files of a model that nothing names; between alias and
+evaluation, a champion whose training is not told. The next run trains to the same model again,
+finds what stands there, and goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Any
+
+from headrace.evaluation import history
+from headrace.evaluation.metrics import Metric
+from headrace.lake import Lake
+from headrace.models import provenance, registry
+from headrace.models.algorithms import baselines, named
+from headrace.models.registry import Alias
+from headrace.settings import Settings
+from headrace.spec.model import Pipeline
+from headrace.stage import Outcome, StageResult
+from ray_tasks import command
+from ray_tasks.cluster import connected
+from ray_tasks.examples import Examples, read
+
+if TYPE_CHECKING:
+    from ray_tasks.contest import Contest, Training
+    from ray_tasks.search import Searched
+
+
+def train(
+    pipeline: Pipeline, lake: Lake, settings: Settings, *, moment: date, run: str
+) -> StageResult:
+    """Trains with what was known at a moment; for one that has its evaluation, does nothing.
+
+    Files first, then the record, the alias, and last the evaluation, which says that it is done.
+
+    Args:
+        pipeline: What to train.
+        lake: Its tables.
+        settings: Where Ray is.
+        moment: The day at whose `features.at` the model is trained.
+        run: Name of the run.
+
+    Raises:
+        TrainingError: No model could be fitted or judged.
+        CommitConflict: Another run promoted meanwhile; run again.
+        EngineLost: Ray went away.
+    """
+    started = time.monotonic()
+    done = history.recall(lake, pipeline.name, moment.isoformat())
+    if done is not None:
+        return replace(done, outcome=Outcome.ALREADY_DONE, seconds=time.monotonic() - started)
+    examples = read(lake, pipeline, moment=moment)
+    aliases = registry.aliases(lake, pipeline.name)
+    with connected(settings):
+        # Here, since Ray must not be imported before `connected` has set its environment.
+        from ray_tasks.contest import Training, contest
+        from ray_tasks.search import search
+        from ray_tasks.trial import Problem
+
+        algorithms = _algorithms(pipeline)
+        encodings = examples.encodings(
+            sorted({entry.needs.categories for entry in algorithms.values()})
+        )
+        problem = Problem(
+            algorithms,
+            train=examples.samples(encodings, examples.parts.train),
+            validation=examples.samples(encodings, examples.parts.validation),
+            metric=Metric(pipeline.training.metric),
+            seed=pipeline.training.seed,
+        )
+        searched = search(
+            problem, trials=pipeline.training.trials, storage=lake.runs(run) / f"tune-{moment}"
+        )
+    training = Training(pipeline, moment, examples, encodings, problem.train, aliases)
+    met = contest(training, lake, searched)
+    result = _result(training, searched, met)
+    tables = _publish(training, lake, met, result=result, run=run)
+    seconds = round(time.monotonic() - started, 3)
+    result = replace(result, seconds=seconds, tables=tables)
+    now = datetime.now(UTC)
+    kept = history.keep(lake, result, moment=training.at, run=run, evaluated_at=now)
+    if not kept.made:  # another run trained for the moment meanwhile: what it told stands
+        told = history.recall(lake, pipeline.name, moment.isoformat()) or result
+        return replace(told, outcome=Outcome.ALREADY_DONE, seconds=seconds)
+    return replace(result, tables={**tables, "evaluations": kept.version})
+
+
+def main() -> None:
+    """Runs the stage from the command line."""
+    parser = command.arguments("train", "Trains, judges and promotes a model.")
+    parser.add_argument("--moment", type=date.fromisoformat, required=True, metavar="YYYY-MM-DD")
+
+    def stage(
+        pipeline: Pipeline, lake: Lake, settings: Settings, given: argparse.Namespace
+    ) -> StageResult:
+        return train(pipeline, lake, settings, moment=given.moment, run=given.run)
+
+    command.run(parser, stage)
+
+
+def _algorithms(pipeline: Pipeline) -> dict[str, Any]:
+    """Baselines first, then the declared algorithms in order."""
+    entries = [*baselines(), *(named(name) for name in pipeline.training.algorithms)]
+    return {entry.name: entry for entry in entries}
+
+
+def _result(training: Training, searched: Sequence[Searched], met: Contest) -> StageResult:
+    from ray_tasks.contest import leaderboard
+
+    return StageResult(
+        name="train",
+        subject=training.pipeline.name,
+        units=(training.moment.isoformat(),),
+        outcome=Outcome.DONE,
+        rows=_rows(training.examples),
+        notes=met.notes,
+        detail={
+            "moment": training.moment.isoformat(),
+            "metric": str(training.metric),
+            "leaderboard": leaderboard(training, searched, met),
+            "test": met.tested(),
+            "gain": met.gain(training.metric),
+            "decision": {
+                "promoted": met.decision.promoted,
+                "shipped": met.decision.shipped,
+                "sentence": met.decision.sentence,
+            },
+            "model": met.shipped.digest,
+        },
+    )
+
+
+def _rows(examples: Examples) -> dict[str, int]:
+    parts = list(examples.parts)
+    return {
+        **{part.name: len(part.rows) for part in parts},
+        "without_known_target": sum(part.without_target for part in parts),
+        "target_known_too_late": sum(part.known_too_late for part in parts),
+        "infinite_feature": examples.infinite,
+    }
+
+
+def _publish(
+    training: Training, lake: Lake, met: Contest, *, result: StageResult, run: str
+) -> dict[str, int]:
+    """Stores the shipped model and makes it champion, unless it is already."""
+    model = met.shipped
+    if model.digest == met.champion:
+        return {}
+    held = training.aliases.champion(at=training.at)
+    registry.store(lake, model, _record(training, met, result))
+    if held is not None and (held.model, held.moment) == (model.digest, training.at):
+        return {}  # an earlier run was ended between alias and evaluation
+    alias = Alias(
+        pipeline=training.pipeline.name,
+        alias=registry.CHAMPION,
+        model=model.digest,
+        moment=training.at,
+        previous=met.champion,
+        decision=met.decision.sentence,
+        run=run,
+        decided_at=datetime.now(UTC),
+    )
+    return {"aliases": registry.promote(lake, alias, seen=training.aliases)}
+
+
+def _record(training: Training, met: Contest, result: StageResult) -> dict[str, Any]:
+    recipe, examples = met.shipped.recipe, training.examples
+    return {
+        "pipeline": recipe.pipeline,
+        "algorithm": recipe.algorithm,
+        "parameters": dict(recipe.parameters),
+        "seed": recipe.seed,
+        "moment": recipe.moment,
+        "role": met.roles[met.decision.shipped],
+        "features": met.shipped.signature,
+        "data": {
+            "table": f"gold/{recipe.pipeline}",
+            "version": examples.version,
+            "intervals": examples.intervals,
+            "fingerprint": examples.data,
+        },
+        "spec": recipe.spec,
+        "rows": dict(result.rows),
+        "test": result.detail["test"],
+        "gain": result.detail["gain"],
+        "decision": result.detail["decision"],
+        "code": provenance.code(),
+        "libraries": provenance.libraries(),
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,95 @@
+"""One trial of the search: a fit and its metrics, in an actor that serves trial after trial."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from ray.tune import Trainable
+from threadpoolctl import threadpool_limits
+
+from headrace.evaluation.metrics import Metric, measured
+from headrace.models.algorithms.algorithm import Algorithm, Samples
+from headrace.models.encoding import Form
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What every trial works on; it stands in the object store once.
+
+    Attributes:
+        algorithms: Name to entry.
+        train: Form of matrix to training rows.
+        validation: Form of matrix to validation rows.
+        metric: What is judged by, and stopped early by.
+        seed: Of every fit and of the suggestions.
+    """
+
+    algorithms: Mapping[str, Algorithm]
+    train: Mapping[Form, Samples]
+    validation: Mapping[Form, Samples]
+    metric: Metric
+    seed: int
+
+
+class Trial(Trainable):
+    """One fit and its metrics on validation; the actor serves one trial after another."""
+
+    def setup(  # type: ignore[override]  # `with_parameters` adds what Ray's own type leaves out
+        self, config: dict[str, Any], *, problem: Problem
+    ) -> None:
+        """Keeps the problem, whose matrices are read from shared memory."""
+        del config
+        self._problem = problem
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Ready for another trial."""
+        del new_config
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """Fits and judges; an error of the fit is a failed trial, and is not tried again."""
+        try:
+            return self._judged()
+        except Exception as error:  # whatever a library raises for parameters it cannot use
+            return {"gain": math.nan, "error": f"{type(error).__name__}: {error}", "done": True}
+
+    def save_checkpoint(self, checkpoint_dir: str) -> dict[str, Any]:
+        """Nothing to keep: a trial is one step, and one that was lost starts again."""
+        del checkpoint_dir
+        return {}
+
+    def load_checkpoint(self, checkpoint: dict[str, Any] | None) -> None:
+        """Nothing was kept."""
+        del checkpoint
+
+    def _judged(self) -> dict[str, Any]:
+        problem, start = self._problem, time.perf_counter()
+        algorithm = problem.algorithms[self.config["algorithm"]]
+        form = algorithm.needs.categories
+        validation = problem.validation[form]
+        with threadpool_limits(1):
+            fitted = algorithm.fit(
+                problem.train[form],
+                self.config["parameters"],
+                seed=problem.seed,
+                validation=validation,
+                metric=problem.metric,
+            )
+            score = algorithm.predict(fitted.estimator, validation.X)
+        if not np.isfinite(score).all():
+            return {"gain": math.nan, "error": "predictions are not finite", "done": True}
+        values = measured(validation.y, score)
+        return {
+            "gain": problem.metric.gain(values[problem.metric], 0.0),
+            # As texts: Tune flattens nested results, and drops those that are empty.
+            "values": json.dumps(values),
+            "found": json.dumps(fitted.found),
+            "seconds": time.perf_counter() - start,
+            "done": True,
+        }

@@ -1,0 +1,456 @@
+"""The stage `check`: bronze is parsed, judged and published, to silver or to quarantine.
+
+Order of commits: quarantine, then silver, which publishes the batch and carries its balance;
+verdicts last.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from functools import reduce
+from operator import or_
+from typing import Any
+
+import pyarrow as pa
+from pyspark.sql import Column, DataFrame, SparkSession, Window
+from pyspark.sql import functions as F
+
+import expectations
+from headrace.errors import BalanceError, ChecksFailed, UsageError
+from headrace.lake import Committed, Lake, Table, append, application_id
+from headrace.lake.landing import Batch, Landing
+from headrace.spec.model import Action, Check, Pipeline, Source, ValuesOf
+from headrace.stage import Outcome, StageResult
+from spark_jobs import delta
+from spark_jobs.ingest import header_line
+from spark_jobs.parse import POSITION, typed
+
+LARGEST_VALUE_SET = 100_000
+_VALUES_TOLD = 5  # longer value sets are not repeated in a row's reason
+PARSE_RULE, CONFLICT_RULE = "_parse", "_conflict"
+
+_VERDICTS = pa.schema(
+    [
+        ("source", pa.string()),
+        ("batch", pa.string()),
+        ("run", pa.string()),
+        ("rule", pa.string()),
+        ("expectation", pa.string()),
+        ("column", pa.string()),
+        ("arguments", pa.string()),
+        ("action", pa.string()),
+        ("success", pa.bool_()),
+        ("rows", pa.int64()),
+        ("vacuous", pa.bool_()),
+        ("missing", pa.int64()),
+        ("unexpected", pa.int64()),
+        ("observed", pa.string()),
+        ("checked_at", pa.timestamp("us", "UTC")),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Balance:
+    """Where the rows of a batch went: `read` is the sum of the others."""
+
+    read: int
+    silver: int
+    quarantine: int
+    duplicates: int
+
+
+def check(
+    spark: SparkSession,
+    lake: Lake,
+    name: str,
+    *,
+    pipeline: Pipeline,
+    landing: Landing,
+    run: str,
+    now: datetime,
+) -> StageResult:
+    """Publishes every pending batch of a source.
+
+    Running again leaves a published batch as it is. A batch whose table rules fail stays
+    unpublished; later batches go on, and the failure is raised at the end.
+
+    Raises:
+        ChecksFailed: A rule with `action: fail` was broken.
+        BalanceError: Rows in and out differ; nothing was published.
+    """
+    started = time.monotonic()
+    source = pipeline.sources[name]
+    checks = tuple(_with_values(rule, lake, name) for rule in pipeline.checks.get(name, ()))
+    done: dict[str, Balance] = {}
+    verdicts: list[dict[str, Any]] = []
+    failures: list[str] = []
+    published = False
+    for batch in _to_judge(lake, name, landing):
+        seen = delta.version_of(lake.silver(name))
+        parsed = judgeable(spark, lake, name, batch=batch, source=source, checks=checks).persist()
+        try:
+            rows = with_repeats(spark, parsed, lake, name, source=source, silver_version=seen)
+            judged = [
+                asdict(verdict)
+                for verdict in expectations.judge(rows.where(F.col("_reason").isNull()), checks)
+            ]
+            verdicts += [{"batch": batch.id, **verdict} for verdict in judged]
+            _store(lake, name, judged, batch=batch.id, run=run, now=now)
+            broken = [v["rule"] for v in judged if v["action"] == Action.FAIL and not v["success"]]
+            if broken:
+                failures.append(f"batch {batch.id}: {', '.join(broken)}")
+            else:
+                done[batch.id] = balance(rows, lake, name, batch=batch.id)
+                committed = publish(
+                    spark,
+                    rows,
+                    lake,
+                    name,
+                    source=source,
+                    batch=batch.id,
+                    checks=checks,
+                    balance=done[batch.id],
+                    seen=seen,
+                )
+                published = published or committed.made
+        finally:
+            parsed.unpersist()
+    if failures:
+        message = (
+            "a rule with `action: fail` was broken, so the batch stays unpublished: "
+            + "; ".join(failures)
+        )
+        raise ChecksFailed(
+            message,
+            source=name,
+            table=lake.checks,
+            hint="correct the file, or mend the rule, and run again",
+        )
+    totals = {
+        field: sum(getattr(b, field) for b in done.values())
+        for field in ("read", "silver", "quarantine", "duplicates")
+    }
+    return StageResult(
+        name="check",
+        subject=name,
+        units=tuple(done),
+        outcome=Outcome.DONE if published else Outcome.ALREADY_DONE,
+        rows=totals,
+        seconds=time.monotonic() - started,
+        tables={
+            layer: Table(path).version
+            for layer, path in (
+                ("silver", lake.silver(name)),
+                ("quarantine", lake.quarantine(name)),
+            )
+            if Table.exists(path)
+        },
+        detail={
+            "batches": {batch: asdict(counts) for batch, counts in done.items()},
+            "verdicts": verdicts,
+        },
+    )
+
+
+def _to_judge(lake: Lake, name: str, landing: Landing) -> list[Batch]:
+    """Pending batches that stand in bronze and, in a stage that is tried again, not yet in silver.
+
+    Without its bronze a batch would be published as if it had no rows.
+    """
+    bronze, silver = Table.if_exists(lake.bronze(name)), Table.if_exists(lake.silver(name))
+    return [
+        batch
+        for batch in landing.pending
+        if bronze is not None
+        and bronze.recorded(application_id(name, "ingest", batch.id))
+        and not (silver and silver.recorded(application_id(name, "check", batch.id)))
+    ]
+
+
+def judgeable(
+    spark: SparkSession,
+    lake: Lake,
+    name: str,
+    *,
+    batch: Batch,
+    source: Source,
+    checks: Sequence[Check],
+) -> DataFrame:
+    """The typed rows of a batch, with `_reason` and `_broken`: the row rules that each breaks."""
+    bronze = delta.read(spark, lake.bronze(name)).where(F.col("_batch") == batch.id)
+    headers = {header_line(file.columns, source.delimiter) for file in batch.files}
+    rows = typed(bronze, source, headers=sorted(headers))
+    flags = expectations.row_flags(
+        rows, [rule for rule in checks if rule.action is Action.QUARANTINE]
+    )
+    parsed = F.col("_reason").isNull()
+    return rows.withColumn("_broken", _names(flags, parsed))
+
+
+def with_repeats(
+    spark: SparkSession,
+    rows: DataFrame,
+    lake: Lake,
+    name: str,
+    *,
+    source: Source,
+    silver_version: int,
+) -> DataFrame:
+    """Adds `_duplicate`, and the conflict rule to `_broken`, for keys that stand already.
+
+    A row is bad if `_reason` is set or `_broken` is not empty; a duplicate is neither bad nor new.
+    All declared columns equal: a duplicate. Same key with other values: a conflict, and the row in
+    silver, or the first sound one of the batch, stands.
+    """
+    key = list(source.key)
+    parsed = rows.where(F.col("_reason").isNull())
+    repeated = parsed.groupBy(*key).count().where("count > 1").select(*key)
+    silver = None
+    if silver_version != delta.NO_TABLE:
+        silver = delta.read(spark, lake.silver(name), version=silver_version)
+        repeated = repeated.unionByName(
+            silver.join(parsed.select(*key), key, "left_semi").select(*key)
+        )
+    if repeated.isEmpty():
+        return rows.withColumn("_duplicate", F.lit(False))
+    columns = list(source.columns)
+    place = ["_origin", "_unsound", "_file", "_row"]
+    suspects = parsed.join(repeated, key, "left_semi").select(
+        *columns,
+        F.lit(1).alias("_origin"),
+        (F.size("_broken") > 0).alias("_unsound"),
+        "_file",
+        "_row",
+        "_file_sha256",
+    )
+    if silver is not None:
+        standing = silver.join(repeated, key, "left_semi").select(
+            *columns,
+            F.lit(0).alias("_origin"),
+            F.lit(False).alias("_unsound"),
+            "_file",
+            "_row",
+            "_file_sha256",
+        )
+        suspects = standing.unionByName(suspects)
+    first = F.first(F.struct(*columns)).over(Window.partitionBy(*key).orderBy(*place))
+    nth = F.row_number().over(Window.partitionBy(*key).orderBy(*place))
+    judged = (
+        suspects.select(
+            "_file_sha256",
+            "_row",
+            "_origin",
+            nth.alias("_nth"),
+            F.struct(*columns).eqNullSafe(first).alias("_same"),
+        )
+        .where("_origin = 1 and _nth > 1")
+        .select(
+            "_file_sha256",
+            "_row",
+            F.col("_same").alias("_duplicate"),
+            (~F.col("_same")).alias("_conflict"),
+        )
+    )
+    joined = rows.join(judged, ["_file_sha256", "_row"], "left")
+    conflict = F.coalesce("_conflict", F.lit(False))
+    return (
+        joined.withColumn(
+            "_broken",
+            F.when(conflict, F.array_append("_broken", F.lit(CONFLICT_RULE))).otherwise(
+                F.col("_broken")
+            ),
+        )
+        .withColumn("_duplicate", F.coalesce("_duplicate", F.lit(False)))
+        .drop("_conflict")
+    )
+
+
+def balance(rows: DataFrame, lake: Lake, name: str, *, batch: str) -> Balance:
+    """Counts where each row of a batch goes, against the number of its lines in bronze.
+
+    Raises:
+        BalanceError: The sums differ.
+    """
+    kept, bad, repeated = _destinies()
+    row = rows.agg(
+        *(
+            F.count(F.when(where, 1)).alias(label)
+            for label, where in (("silver", kept), ("quarantine", bad), ("duplicates", repeated))
+        )
+    ).collect()[0]
+    read = sum(
+        file.rows or 0
+        for file in Table(lake.bronze(name)).files
+        if file.least.get("_batch") == batch
+    )
+    found = Balance(
+        read=read, silver=row["silver"], quarantine=row["quarantine"], duplicates=row["duplicates"]
+    )
+    if found.read != found.silver + found.quarantine + found.duplicates:
+        message = f"rows in and out differ: {found}"
+        raise BalanceError(
+            message,
+            source=name,
+            batch=batch,
+            hint="nothing was published; this is a defect, please report it",
+        )
+    return found
+
+
+def publish(
+    spark: SparkSession,
+    rows: DataFrame,
+    lake: Lake,
+    name: str,
+    *,
+    source: Source,
+    batch: str,
+    checks: Sequence[Check],
+    balance: Balance,
+    seen: int,
+) -> Committed:
+    """Commits the bad rows to quarantine, then the good ones, with the balance, to silver.
+
+    What a run that was killed in between left in quarantine is replaced: the rules, or silver,
+    may have changed since.
+
+    Raises:
+        CommitConflict: Silver is no longer at the version `seen`.
+    """
+    kept, bad, _ = _destinies()
+    unit = application_id(name, "check", batch)
+    before = Table.if_exists(lake.quarantine(name))
+    left = before.recorded(unit) if before else None
+    if balance.quarantine or left:
+        raw = (
+            delta.read(spark, lake.bronze(name))
+            .where(F.col("_batch") == batch)
+            .select("_file_sha256", "_row", "_raw")
+        )
+        delta.write(
+            rows.where(bad)
+            .join(raw, ["_file_sha256", "_row"])
+            .select("_raw", *POSITION, _failed_rules(), _reasons(checks).alias("_reason")),
+            lake.quarantine(name),
+            unit=unit,
+            replace_where=f"_batch = '{batch}'" if left else None,
+            recorded=left,
+            repeatable=True,
+            statistics_of=["_batch"],
+            metadata={"batch": batch, "rows": balance.quarantine},
+        )
+    times = filter(None, [source.event_time, source.known_at])
+    return delta.write(
+        rows.where(kept).select(*source.columns, *POSITION),
+        lake.silver(name),
+        unit=unit,
+        statistics_of=list(dict.fromkeys(["_batch", *source.key, *times])),
+        seen=seen,
+        metadata={"batch": batch, **asdict(balance)},
+    )
+
+
+def _destinies() -> tuple[Column, Column, Column]:
+    """Conditions for silver, quarantine and duplicates: exactly one holds for each row."""
+    repeated = F.col("_duplicate")
+    bad = ~repeated & (F.col("_reason").isNotNull() | (F.size("_broken") > 0))
+    return ~repeated & ~bad, bad, repeated
+
+
+def _names(flags: Mapping[str, Column], parsed: Column) -> Column:
+    """The names of the flags that are up, for parsed rows; built only for rows that have one."""
+    if not flags:
+        return F.array().cast("array<string>")
+    names = F.split(
+        F.concat_ws(",", *(F.when(flag, F.lit(rule)) for rule, flag in flags.items())), ","
+    )
+    return F.when(parsed & reduce(or_, flags.values()), names).otherwise(
+        F.array().cast("array<string>")
+    )
+
+
+def _failed_rules() -> Column:
+    return (
+        F.when(F.col("_reason").isNotNull(), F.array(F.lit(PARSE_RULE)))
+        .otherwise(F.col("_broken"))
+        .alias("_failed_rules")
+    )
+
+
+def _reasons(checks: Sequence[Check]) -> Column:
+    told = {rule.rule: _told(rule) for rule in checks if rule.action is Action.QUARANTINE}
+    told[CONFLICT_RULE] = "another row of the same key, with other values, stands already"
+    texts = F.create_map(*(F.lit(text) for pair in told.items() for text in pair))
+    return F.coalesce(
+        "_reason", F.array_join(F.transform("_broken", lambda rule: texts[rule]), "; ")
+    )
+
+
+def _told(rule: Check) -> str:
+    said = {
+        key: value
+        for key, value in rule.arguments.items()
+        if not (isinstance(value, list) and len(value) > _VALUES_TOLD)
+    }
+    arguments = ", ".join(f"{key}={value!r}" for key, value in said.items())
+    return f"{rule.expectation}({arguments}) does not hold"
+
+
+def _with_values(rule: Check, lake: Lake, name: str) -> Check:
+    """The rule with its value set read from the silver table it names, if it names one."""
+    values = rule.arguments.get("value_set")
+    if not isinstance(values, dict):
+        return rule
+    of = ValuesOf.model_validate(values)
+    table = Table.if_exists(lake.silver(of.source))
+    if table is None:
+        message = f"rule {rule.rule} needs source {of.source}, which has no silver table yet"
+        raise UsageError(
+            message,
+            source=name,
+            hint=f"run with `{of.source}` first",
+        )
+    found = sorted(
+        {value for value in table.arrow([of.column])[of.column].to_pylist() if value is not None}
+    )
+    if len(found) > LARGEST_VALUE_SET:
+        message = f"rule {rule.rule}: {len(found):,} values are more than {LARGEST_VALUE_SET:,}"
+        raise UsageError(
+            message,
+            source=name,
+        )
+    return rule.model_copy(update={"arguments": {**rule.arguments, "value_set": found}})
+
+
+def _store(
+    lake: Lake,
+    name: str,
+    verdicts: Sequence[Mapping[str, Any]],
+    *,
+    batch: str,
+    run: str,
+    now: datetime,
+) -> None:
+    """Keeps the verdicts on a batch, before it is published: no batch stands without them."""
+    if verdicts:
+        rows = [
+            {
+                **{k: v for k, v in verdict.items() if k in _VERDICTS.names},
+                "arguments": json.dumps(verdict["arguments"], default=str),
+                "source": name,
+                "batch": batch,
+                "run": run,
+                "checked_at": now,
+            }
+            for verdict in verdicts
+        ]
+        append(
+            lake.checks,
+            pa.Table.from_pylist(rows, _VERDICTS),
+            unit=application_id(name, "verdicts", f"{batch}/{run}"),
+        )

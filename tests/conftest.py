@@ -1,0 +1,62 @@
+"""Fixtures that every test may ask for. An engine starts when the first test asks for it, once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from headrace.lake import Lake
+from headrace.settings import Settings, engine_environment
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+_ENGINES = {"spark": "spark", "ray_local": "ray"}
+
+
+def pytest_configure() -> None:
+    """Sets what engines read at import, before any test module imports one."""
+    engine_environment()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks each test with the engines it asks for, so that `-m "not spark"` keeps its word."""
+    for item in items:
+        for fixture, mark in _ENGINES.items():
+            if fixture in getattr(item, "fixturenames", ()):
+                item.add_marker(mark)
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    """An empty lake of its own."""
+    return Lake(tmp_path / "lake")
+
+
+@pytest.fixture
+def settings(lake: Lake) -> Settings:
+    """Settings whose lake is `lake`."""
+    return Settings(lake=lake.root, short_runs=True)
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
+    """The one Spark session of all tests."""
+    from spark_jobs.session import session, stop
+
+    lake = tmp_path_factory.mktemp("spark") / "lake"
+    yield session(Settings(lake=lake, spark_memory_gib=1, short_runs=True), app="headrace tests")
+    stop()
+
+
+@pytest.fixture(scope="session")
+def ray_local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The one local Ray of all tests."""
+    from ray_tasks.cluster import connected
+
+    lake = tmp_path_factory.mktemp("ray") / "lake"
+    with connected(Settings(lake=lake, ray_object_store_gib=0.2)):
+        yield

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import io
+import logging
+
+import pytest
+from prefect.states import Completed, Failed
+from rich.console import Console
+
+from flows.execution import LOG, Execution, Request
+from flows.pipeline import _in_order, _is_transient, ingest
+from flows.progress import progress
+from headrace.errors import ChecksFailed, CommitConflict, EngineLost, Transient, UnreadableInput
+from headrace.settings import Settings
+from headrace.spec import load
+
+
+@pytest.fixture
+def execution(folder):
+    request = Request(
+        load(folder / "pipeline.yaml"), Settings(lake=folder / "lake", short_runs=True), "r"
+    )
+    return Execution(request)
+
+
+def failed(error):
+    return Failed(data=error)
+
+
+def test_a_source_comes_after_the_one_whose_values_its_rules_read(execution):
+    order = _in_order(execution)
+    assert sorted(order) == ["ends", "lines", "rides"]
+    assert list(order).index("lines") < list(order).index("rides")
+    assert order["rides"] == {"lines"}
+
+
+@pytest.mark.parametrize(
+    "error", [CommitConflict("another writer"), EngineLost("Spark went away", hint="wait")]
+)
+def test_what_may_succeed_later_is_retried(error):
+    assert isinstance(error, Transient)
+    assert _is_transient(ingest, None, failed(error))
+
+
+@pytest.mark.parametrize(
+    "error", [ChecksFailed("a rule"), UnreadableInput("a file"), ValueError("a fault"), OSError()]
+)
+def test_what_cannot_is_not(error):
+    assert not _is_transient(ingest, None, failed(error))
+
+
+def test_a_task_that_did_its_work_is_not_retried():
+    assert not _is_transient(ingest, None, Completed(data="done"))
+
+
+@pytest.mark.parametrize(
+    ("first", "only", "wanted"),
+    [
+        ("ingest", None, ["ingest", "check", "features", "train", "score", "report"]),
+        ("train", None, ["train", "score", "report"]),
+        ("ingest", "score", ["score"]),
+    ],
+)
+def test_a_request_names_its_stages(folder, first, only, wanted):
+    request = Request(load(folder / "pipeline.yaml"), Settings(), "r", first=first, only=only)
+    stages = ("ingest", "check", "features", "train", "score", "report")
+    assert [stage for stage in stages if Execution(request).wants(stage)] == wanted
+
+
+def test_progress_prints_a_line_per_stage_that_ended():
+    console = Console(file=io.StringIO(), width=200)
+    with progress(console):
+        LOG.info("ingest rides started", extra={"stage": "ingest", "subject": "rides"})
+        LOG.info("ingest rides done in 1 s", extra={"stage": "ingest", "subject": "rides"})
+    lines = [line for line in console.file.getvalue().splitlines() if line.strip()]
+    assert len(lines) == 1
+    assert lines[0].endswith("s  ingest rides done in 1 s")
+
+
+def test_progress_keeps_brackets_in_a_reason():
+    console = Console(file=io.StringIO(), width=200)
+    with progress(console):
+        LOG.info("check rides failed: rows [1, 2]", extra={"stage": "check", "subject": "rides"})
+    assert "rows [1, 2]" in console.file.getvalue()
+
+
+def test_progress_leaves_the_log_as_it_was():
+    before = LOG.level, LOG.propagate, list(LOG.handlers)
+    with progress(Console(file=io.StringIO())):
+        assert LOG.level == logging.INFO
+    assert (LOG.level, LOG.propagate, list(LOG.handlers)) == before

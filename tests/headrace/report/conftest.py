@@ -1,0 +1,163 @@
+"""A small pipeline, and a lake in which one run of it is recorded."""
+
+import json
+import os
+from collections.abc import Callable
+from datetime import date
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from headrace.lake import Lake, append, commit, stage_file
+from headrace.spec.model import Pipeline
+from headrace.stage import Outcome, StageResult
+
+BATCH = "b" * 32
+MODEL = "m" * 32
+DAYS = (date(2013, 12, 1), date(2013, 12, 2))
+Tell = Callable[..., StageResult]
+
+
+@pytest.fixture
+def pipeline() -> Pipeline:
+    return Pipeline.model_validate(
+        {
+            "name": "delays",
+            "description": "Late <b>flights</b>?",
+            "timezone": "America/New_York",
+            "sources": {
+                "flights": {
+                    "path": "landing/flights/*.csv",
+                    "schema": {"flight": "int", "time_hour": "timestamp"},
+                    "key": ["flight"],
+                    "event_time": "time_hour",
+                },
+                "arrivals": {
+                    "path": "landing/arrivals/*.csv",
+                    "schema": {"flight": "int", "delay": "int", "arrived_at": "timestamp"},
+                    "key": ["flight"],
+                    "event_time": "arrived_at",
+                    "known_at": "arrived_at",
+                },
+            },
+            "checks": {"flights": [{"expect_column_values_to_not_be_null": {"column": "flight"}}]},
+            "features": {
+                "rows": "flights",
+                "at": "05:00 of the interval",
+                "columns": {"hour": "hour(time_hour)"},
+            },
+            "target": {"name": "late", "of": "arrivals", "value": "delay > 15"},
+            "split": {"kind": "time", "validation": "31 days", "test": "30 days"},
+            "training": {"algorithms": ["lightgbm"], "first": "2013-12-01", "every": "30 days"},
+        }
+    )
+
+
+@pytest.fixture
+def tell(lake: Lake) -> Tell:
+    """Writes a stage's record into a run; `at` is when, in seconds since 1970."""
+
+    def write(name: str, subject: str, *, run: str = "r1", at: float = 1e9, **told: Any):
+        path = lake.runs(run) / f"{told.pop('file', f'{name}-{subject}')}.json"
+        result = StageResult(
+            name=name, subject=subject, **{"units": (BATCH,), "outcome": Outcome.DONE, **told}
+        )
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(result.to_json()), encoding="utf-8")
+        os.utime(path, (at, at))
+        return result
+
+    return write
+
+
+@pytest.fixture
+def told_check(lake: Lake, tell: Tell) -> Tell:
+    """Records the check of a source, and fills silver and quarantine as it tells."""
+
+    def write(source: str, *, silver: int, quarantine=0, duplicates=0, **more: Any):
+        counts = {"silver": silver, "quarantine": quarantine, "duplicates": duplicates}
+        rows = {"read": more.pop("read", sum(counts.values())), **counts}
+        in_silver = more.pop("in_silver", silver)
+        columns = {"flight": range(in_silver), "_batch": [BATCH] * in_silver}
+        append(lake.silver(source), pa.table(columns), unit=f"{source}/check/{BATCH}")
+        verdicts = more.pop("verdicts", [])
+        if quarantine:
+            raw = more.pop("raw", "1,2")
+            quarantined = pa.table(
+                {
+                    "_raw": [raw] * quarantine,
+                    "_file": ["landing/f.csv"] * quarantine,
+                    "_row": pa.array(range(quarantine, 0, -1), pa.int64()),
+                    "_batch": [BATCH] * quarantine,
+                    "_failed_rules": [["not_null_flight"]] * quarantine,
+                    "_reason": [more.pop("reason", "flight is null")] * quarantine,
+                }
+            )
+            append(lake.quarantine(source), quarantined, unit=f"{source}/quarantine/{BATCH}")
+        detail = {"batches": {BATCH: rows}, "verdicts": verdicts}
+        return tell("check", source, rows=rows, detail=detail, **more)
+
+    return write
+
+
+@pytest.fixture
+def whole_run(lake: Lake, tell: Tell, told_check: Tell) -> str:
+    """A run that did everything: ten flights, one of them in quarantine, scored on two days."""
+    rule = {
+        "rule": "column_values_to_not_be_null_flight",
+        "expectation": "expect_column_values_to_not_be_null",
+        "column": "flight",
+        "action": "quarantine",
+        "success": False,
+        "rows": 10,
+        "unexpected": 1,
+        "observed": None,
+    }
+    for source in ("flights", "arrivals"):
+        tell("ingest", source, rows={"read": 10})
+    told_check("flights", silver=9, quarantine=1, verdicts=[rule])
+    told_check("arrivals", silver=8, duplicates=2)
+    tell("features", "delays", units=tuple(map(str, DAYS)), rows={"built": 9})
+    tell("train", "delays", units=("2013-12-01",), detail=training_detail())
+    score(lake, tell)
+    return "r1"
+
+
+def score(lake: Lake, tell: Tell, *, scored: int = 4) -> None:
+    """Scores two flights on each of two days; every first one is predicted late."""
+    schema = pa.schema(
+        {
+            "score": pa.float64(),
+            "prediction": pa.bool_(),
+            "_model": pa.string(),
+            "_interval": pa.date32(),
+        }
+    )
+    table = lake.scores("delays")
+    for day in DAYS:
+        rows = pa.table({"score": [0.75, 0.25], "prediction": [True, False], "_model": [MODEL] * 2})
+        staged = stage_file(table, rows, partition={"_interval": day})
+        commit(
+            table, [staged], schema=schema, unit=f"delays/score/{day}", partition_by=["_interval"]
+        )
+    rows_told = {"read": scored, "scored": scored, "refused": 0}
+    tell("score", "delays", units=tuple(map(str, DAYS)), rows=rows_told)
+
+
+def training_detail() -> dict[str, Any]:
+    """What a training leaves, as `StageResult.detail`."""
+    interval = {"value": 0.71, "low": 0.70, "high": 0.72}
+    board = [
+        {"candidate": "class_prior", "kind": "baseline", "validation": {"roc_auc": 0.5}},
+        {"candidate": "lightgbm", "kind": "algorithm", "validation": {"roc_auc": 0.7}, "trials": 6},
+    ]
+    return {
+        "moment": "2013-12-01T05:00:00-05:00",
+        "metric": "roc_auc",
+        "leaderboard": board,
+        "test": [{"candidate": "lightgbm", "role": "winner", "metrics": {"roc_auc": interval}}],
+        "gain": {"metric": "roc_auc", "over": "class_prior", "value": 0.2, "low": 0.1, "high": 0.3},
+        "decision": {"promoted": True, "shipped": "lightgbm", "sentence": "lightgbm is promoted."},
+        "model": MODEL,
+    }

@@ -1,0 +1,78 @@
+from pathlib import Path
+
+import pytest
+
+from headrace.errors import SpecError
+from headrace.spec import load
+
+HERE = Path(__file__).parent
+SHOP = (HERE / "shop.yaml").read_text()
+
+
+def cases():
+    for block in (HERE / "wrong_specs.txt").read_text().split("\n\n")[1:]:
+        lines = block.strip().splitlines()
+        old = [line[2:] for line in lines if line.startswith("- ")]
+        new = [line[2:] for line in lines if line.startswith("+ ")]
+        told = [line for line in lines if line.startswith("pipeline.yaml")]
+        assert len(old) + len(new) + len(told) == len(lines)
+        place, _, message = told[0].partition(": ")
+        yield pytest.param(old, new, told, id=f"{place.split()[1]}: {message}")
+
+
+def mutated(text, old, new):
+    whole, gone, come = f"\n{text}", "\n".join(["", *old, ""]), "\n".join(["", *new, ""])
+    assert gone in whole
+    return whole.replace(gone, come, 1)[1:]
+
+
+def problems_of(text, folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    Path("pipeline.yaml").write_text(text)
+    with pytest.raises(SpecError) as caught:
+        load("pipeline.yaml", environ={})
+    return str(caught.value).splitlines()
+
+
+def test_the_spec_that_the_wrong_ones_start_from_is_right():
+    assert load(HERE / "shop.yaml", environ={}).name == "shop"
+
+
+@pytest.mark.parametrize(("old", "new", "told"), list(cases()))
+def test_a_wrong_spec_is_told(old, new, told, tmp_path, monkeypatch):
+    assert problems_of(mutated(SHOP, old, new), tmp_path, monkeypatch) == told
+
+
+def test_all_problems_are_told_at_once_in_the_order_of_lines(tmp_path, monkeypatch):
+    text = SHOP
+    for old, new in {
+        "timezone: Europe/Paris": "timezon: Europe/Paris",
+        "event_time: placed\n  returns": "event_time: plcd\n  returns",
+        "column: amount, min": "column: amnt, min",
+        "dayofweek(placed)": "dayofweak(placed)",
+        "over: 7 days": "over: seven days",
+        "lightgbm]": "lightgmb]",
+    }.items():
+        assert old in text
+        text = text.replace(old, new, 1)
+    assert problems_of(text, tmp_path, monkeypatch) == [
+        "pipeline.yaml:2:1 timezon: no such key 'timezon'; did you mean 'timezone'?",
+        "pipeline.yaml:9:17 sources.orders.event_time: no column 'plcd'; did you mean 'placed'?",
+        "pipeline.yaml:30:52 checks.orders[1].expect_column_values_to_be_between.column: "
+        "no column 'amnt'; did you mean 'amount'?",
+        "pipeline.yaml:38:14 features.columns.weekday: "
+        "no function dayofweak() that a spec may use; did you mean 'dayofweek'?",
+        "pipeline.yaml:44:71 features.history.returned_7d.over: "
+        "'seven days' is not a duration such as '6 hours' or '7 days'",
+        "pipeline.yaml:47:46 training.algorithms[1]: "
+        "no algorithm 'lightgmb'; did you mean 'lightgbm'?",
+    ]
+
+
+def test_a_part_of_a_wrong_shape_draws_no_problems_after_it(tmp_path, monkeypatch):
+    text = SHOP.replace("amount: double", "amount: decimal")
+    text = text.replace("price: double", "price: money")
+    assert [line.partition(": ")[0] for line in problems_of(text, tmp_path, monkeypatch)] == [
+        "pipeline.yaml:7:71 sources.orders.schema.amount",
+        "pipeline.yaml:24:56 sources.prices.schema.price",
+    ]

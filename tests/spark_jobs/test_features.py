@@ -1,0 +1,173 @@
+"""Features know nothing that was not known at `at`, and are the same however the work is cut."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import date
+
+import pytest
+
+from headrace.intervals import features_due
+from headrace.lake import Table
+
+# The interval 2 December begins at 05:00Z; its moment of prediction is 10:00Z.
+DEC1, DEC2, DEC3 = (f"2013-12-0{day}T17:00:00Z" for day in (1, 2, 3))
+
+
+@pytest.fixture(scope="module")
+def two_days(tmp_path_factory, trips_in):
+    """Two days of trips, with an arrival on each side of 10:00Z on 2 December; built once."""
+    folder = tmp_path_factory.mktemp("two_days")
+    trips = trips_in(folder)
+    trips.deliver(
+        "trips",
+        "a.csv",
+        f"1,A,{DEC1},5",
+        f"2,A,{DEC1},6",
+        f"3,B,{DEC2},7",
+        f"4,A,{DEC2},8",
+    )
+    trips.deliver(
+        "arrivals",
+        "a.csv",
+        f"1,{DEC1},10,2013-12-02T10:00:00Z",
+        f"2,{DEC1},50,2013-12-02T10:00:01Z",
+        f"4,{DEC2},20,2013-12-03T01:00:00Z",
+    )
+    trips.deliver(
+        "weather",
+        "a.csv",
+        "A,1.5,2013-12-02T04:00:00Z",
+        "A,2.5,2013-12-02T10:00:00Z",
+        "A,9.5,2013-12-02T10:00:01Z",
+        "B,4.5,2013-12-02T03:59:59Z",
+    )
+    for source in ("lines", "trips", "arrivals", "weather"):
+        trips.publish(source)
+    trips.build()
+    return folder
+
+
+@pytest.fixture
+def built(two_days, tmp_path, trips_in):
+    """A copy of `two_days`: a lake holds no absolute path."""
+    shutil.copytree(two_days, tmp_path, dirs_exist_ok=True)
+    return trips_in(tmp_path)
+
+
+def gold_of(trips, *columns):
+    return [tuple(row[column] for column in columns) for row in trips.gold()]
+
+
+def test_one_row_of_features_per_row(built):
+    assert gold_of(built, "id", "line", "km", "seats") == [
+        (1, "A", 5, 50),
+        (2, "A", 6, 50),
+        (3, "B", 7, 60),
+        (4, "A", 8, 50),
+    ]
+
+
+def test_latest_takes_the_newest_known_at_the_moment_and_not_older_than_within(built):
+    assert gold_of(built, "id", "temp") == [(1, None), (2, None), (3, None), (4, 2.5)]
+
+
+def test_history_ends_at_the_moment_and_starts_after_its_span(built):
+    assert gold_of(built, "id", "delay_2d") == [(1, None), (2, None), (3, None), (4, 10)]
+
+
+def test_targets_are_null_until_they_are_known(built):
+    assert gold_of(built, "id", "late") == [(1, False), (2, True), (3, None), (4, True)]
+
+
+def test_what_becomes_known_later_changes_no_feature(built):
+    before = gold_of(built, "id", "temp", "delay_2d", "_fingerprint")
+    built.deliver("weather", "b.csv", "A,99,2013-12-02T10:00:02Z")
+    built.deliver("arrivals", "b.csv", f"3,{DEC2},999,2013-12-02T20:00:00Z")
+    built.publish("weather")
+    built.publish("arrivals")
+    result = built.build()
+    assert gold_of(built, "id", "temp", "delay_2d", "_fingerprint") == before
+    assert (result.units, result.rows["built"]) == (("2013-12-02",), 0)
+    assert gold_of(built, "id", "late")[2] == (3, True)  # its target is filled in
+
+
+def test_a_late_fact_makes_only_the_intervals_in_its_reach_stale(built):
+    built.deliver("weather", "b.csv", "B,7.5,2013-12-02T09:00:00Z")
+    built.publish("weather")
+    due = features_due(built.pipeline, built.lake)
+    assert [interval.day for interval in due.stale] == [date(2013, 12, 2)]
+    assert built.build().outcome == "already_done"  # what was delivered stays
+    assert gold_of(built, "id", "temp")[2] == (3, None)
+    built.build(stale=True)
+    assert gold_of(built, "id", "temp") == [(1, None), (2, None), (3, 7.5), (4, 2.5)]
+    assert features_due(built.pipeline, built.lake).stale == ()
+
+
+def test_a_new_day_builds_that_day_alone(built):
+    before = {f.path for f in Table(built.lake.gold("trips")).files}
+    built.deliver("trips", "b.csv", f"5,A,{DEC3},1")
+    built.publish("trips")
+    assert built.build().units == ("2013-12-03",)
+    after = {f.path for f in Table(built.lake.gold("trips")).files}
+    assert before < after
+    assert gold_of(built, "id", "delay_2d")[4] == (
+        5,
+        80 / 3,
+    )
+
+
+def test_building_again_writes_no_version(built):
+    version = Table(built.lake.gold("trips")).version
+    assert built.build().outcome == "already_done"
+    assert Table(built.lake.gold("trips")).version == version
+
+
+def test_a_changed_declaration_makes_every_interval_stale(built):
+    built.declare(("over: 2 days", "over: 1 days"))
+    assert len(features_due(built.pipeline, built.lake).stale) == 2
+
+
+@pytest.mark.parametrize("partitions", [1, 2, 4])
+def test_content_does_not_depend_on_partitions(built, partitions):
+    from spark_jobs import features
+
+    built.declare(("delay: int", "delay: double"), ("over: 2 days", "over: 3 days"))
+    due = features_due(built.pipeline, built.lake)
+    conf = built.spark.conf
+    before = conf.get("spark.sql.shuffle.partitions")
+    conf.set("spark.sql.shuffle.partitions", partitions)
+    try:
+        with features.gold_rows(
+            built.spark, built.lake, pipeline=built.pipeline, intervals=due.stale
+        ) as gold:
+            rows = gold.collect()
+    finally:
+        conf.set("spark.sql.shuffle.partitions", before)
+    assert sorted((row["id"], row["delay_2d"], row["temp"]) for row in rows) == [
+        (1, None, None),
+        (2, None, None),
+        (3, None, None),
+        (4, 10.0, 2.5),
+    ]
+
+
+def test_a_day_of_25_hours_is_one_interval(trips):
+    trips.deliver(
+        "trips",
+        "a.csv",
+        "1,A,2013-11-03T04:00:00Z,1",
+        "2,A,2013-11-04T04:59:59Z,1",
+        "3,A,2013-11-04T05:00:00Z,1",
+    )
+    trips.deliver("arrivals", "a.csv", "1,2013-11-03T04:00:00Z,1,2013-11-03T09:59:59Z")
+    trips.deliver("weather", "a.csv", "A,1,2013-11-03T10:00:00Z")
+    for source in ("lines", "trips", "arrivals", "weather"):
+        trips.publish(source)
+    trips.build()
+    assert [str(row["_interval"]) for row in trips.gold()] == [
+        "2013-11-03",
+        "2013-11-03",
+        "2013-11-04",
+    ]
+    assert gold_of(trips, "temp", "delay_2d")[0] == (1, 1)  # 05:00 is 10:00Z again that morning
