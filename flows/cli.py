@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import signal
 import sys
 import webbrowser
 from collections import Counter
@@ -49,7 +50,8 @@ LakeFolder = Annotated[
 ]
 StageName = Literal["ingest", "check", "features", "train", "score", "report"]
 DEFAULT = Path("pipeline.yaml")
-STOPPED = 130  # how typer ends a command that was interrupted
+_STOPPED = "stopped; what was committed stands, and the next run completes the rest"
+INTERRUPTED, TERMINATED = 130, 143  # exit codes of a shell: 128 + the signal; typer's for Ctrl-C
 
 
 @app.command()
@@ -255,10 +257,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # Without a server to read them, Prefect's logs would repeat what is told here.
     quiet = "WARNING" if os.environ.get("PREFECT_API_URL") else "CRITICAL"
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", quiet)
+    # An orderly end: Python's own would leave Prefect's temporary server running.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
     try:
         code = app(args=arguments, standalone_mode=False)
-        if code == STOPPED:
-            ERR.print("stopped; what was committed stands, and the next run completes the rest")
+        if code == INTERRUPTED:
+            ERR.print(_STOPPED)
+    except SystemExit as stop:
+        if stop.code == TERMINATED:
+            ERR.print(_STOPPED)
+        raise
     except typer.TyperException as error:  # its own copy of click's, which click's do not catch
         if message := error.format_message():
             ERR.print(f"[red]UsageError[/]: {escape(message)}\n  -> see `headrace --help`")

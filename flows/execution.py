@@ -236,7 +236,7 @@ class Execution:
         _told(stage, subject, "started")
         started = time.monotonic()
         try:
-            result = work()
+            result = _in_a_thread(work)
         except Exception as error:
             _told(stage, subject, f"failed after {time.monotonic() - started:.1f} s")
             if type(error).__module__.partition(".")[0] not in {"pyspark", "py4j"}:
@@ -302,6 +302,17 @@ class Execution:
 
     def _spark(self) -> SparkSession:
         return self._start_spark().result()
+
+
+def _in_a_thread(work: Callable[[], StageResult]) -> StageResult:
+    """Calls it where no signal arrives: a call to the JVM or to Ray that is cut short breaks it."""
+    if threading.current_thread() is not threading.main_thread():
+        return work()
+    pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="stage")
+    try:
+        return pool.submit(work).result()
+    finally:
+        pool.shutdown(wait=False)  # asked to stop: its engine is stopped next, and it fails
 
 
 def _told(stage: str, subject: str, text: str) -> None:

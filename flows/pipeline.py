@@ -145,13 +145,18 @@ def pipeline(  # noqa: PLR0917 - Prefect shows them as a form and passes them by
     with Execution(request) as execution:
         try:
             _run_stages(execution)
-        except FeatureError:
-            _raise_set_aside(execution)  # it is the cause, where a file was set aside
+        except Exception as error:  # not one that was asked to stop: it stops without a page
+            _report(execution)
+            if isinstance(error, FeatureError):
+                _raise_set_aside(execution)  # it is the cause, where a file was set aside
             raise
-        finally:
-            if execution.wants("report") and execution.results:
-                report(execution)
+        _report(execution)
         _raise_late(execution, require_promotion=require_promotion)
+
+
+def _report(execution: Execution) -> None:
+    if execution.wants("report") and execution.results:
+        report(execution)
 
 
 def _run_stages(execution: Execution) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, chdir, contextmanager, nullcontext
 from pathlib import Path
@@ -43,8 +45,8 @@ def connected(settings: Settings) -> Iterator[None]:
         yield
         return
     try:
-        if local:
-            with _not_in_the_users_folder(settings.cache):
+        with _same_sigterm(), _not_in_the_users_folder(settings.cache):
+            if local:
                 ray.init(
                     num_cpus=settings.cores,
                     object_store_memory=int(settings.ray_object_store_gib * 2**30),
@@ -53,8 +55,10 @@ def connected(settings: Settings) -> Iterator[None]:
                     logging_level=logging.ERROR,
                     _node_ip_address="127.0.0.1",
                 )
-        else:
-            ray.init(address=settings.ray_address, log_to_driver=False, logging_level=logging.ERROR)
+            else:
+                ray.init(
+                    address=settings.ray_address, log_to_driver=False, logging_level=logging.ERROR
+                )
     except (ConnectionError, RuntimeError, TimeoutError, ValueError) as error:
         message = f"Ray cannot be reached: {error}"
         raise EngineLost(
@@ -66,6 +70,17 @@ def connected(settings: Settings) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _same_sigterm() -> Iterator[None]:
+    """Puts this process's handler of SIGTERM back, which Ray replaces by ones that abort it."""
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, handler)
 
 
 def _not_in_the_users_folder(folder: Path) -> AbstractContextManager[None]:

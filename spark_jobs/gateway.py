@@ -6,10 +6,13 @@ pyspark has no public names for either, so all use of its private ones stands he
 
 from __future__ import annotations
 
+import subprocess
+
 from pyspark import SparkContext
 from pyspark.sql import SparkSession
 
 _END_LIMIT_S = 300
+_TERMINATE_LIMIT_S = 20
 
 
 def is_lost() -> bool:
@@ -26,6 +29,18 @@ def forget() -> None:
         context.stop()
     SparkSession._instantiatedSession = SparkSession._activeSession = None
     SparkContext._gateway = SparkContext._jvm = None
+
+
+def terminate() -> None:
+    """Ends the JVM by a signal, for when a call to it was cut short and no other can be made."""
+    gateway = SparkContext._gateway
+    if gateway is not None and gateway.proc is not None:
+        gateway.proc.terminate()  # its shutdown hooks remove its temporary folders
+        try:
+            gateway.proc.wait(_TERMINATE_LIMIT_S)
+        except subprocess.TimeoutExpired:
+            gateway.proc.kill()
+    forget()
 
 
 def end() -> None:

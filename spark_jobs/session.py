@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from py4j.protocol import Py4JError
 from pyspark.errors import PySparkRuntimeError
 from pyspark.sql import SparkSession
 
@@ -125,9 +126,12 @@ def running() -> SparkSession | None:
 
 def stop() -> None:
     """Stops the running session, if there is one, and its JVM, whose memory is free afterwards."""
-    found = running()
-    if found is not None:
-        found.stop()
+    try:
+        found = running()
+        if found is not None:
+            found.stop()
+    except Py4JError:  # a signal came in the middle of a call: the answers are out of step
+        gateway.terminate()
     gateway.end()
 
 

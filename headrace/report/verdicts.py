@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -78,7 +79,10 @@ def _unpublished(lake: Lake, records: Records) -> dict[str, list[Verdict]]:
         rows = table.arrow().filter(pc.field("run") == records.run)
         for row in rows.to_pylist():
             if row["source"] not in told:
-                found.setdefault(row["source"], []).append(_verdict(row))
+                arguments = json.loads(row.get("arguments") or "{}")
+                found.setdefault(row["source"], []).append(
+                    _verdict({**row, "arguments": arguments})
+                )
     return found
 
 

@@ -13,7 +13,9 @@ from headrace.stage import Outcome
 CHECKS = pa.schema(
     {
         name: pa.string()
-        for name in ("run", "source", "rule", "expectation", "column", "action", "observed")
+        for name in (
+            *("run", "source", "rule", "expectation", "column", "arguments", "action", "observed"),
+        )
     }
     | {"success": pa.bool_(), "rows": pa.int64()}
 )
@@ -130,10 +132,12 @@ def test_failed_check_shows_the_verdicts_that_stopped_it(page, lake, tell):
     tell("ingest", "flights", rows={"read": 0})
     row = {"run": "r1", "source": "flights", "rule": "row_count", "action": "fail", "rows": 0}
     verdict = {**row, "success": False, "observed": "0", "expectation": "e", "column": None}
+    verdict["arguments"] = '{"min_value": 1}'
     append(lake.checks, pa.Table.from_pylist([verdict], CHECKS), unit="flights/verdicts/r1")
     words = page("r1").words
     assert "flights: rule row_count is broken, its batch is not published" in words
     assert "broken: not published" in words
+    assert "min_value=1" in words
 
 
 def test_files_set_aside_are_named_with_their_problem(page, tell):
