@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from pydantic import ValidationError
@@ -25,6 +25,9 @@ from headrace.lake import Lake
 from headrace.lake.fingerprint import DIGEST_LENGTH
 from headrace.settings import Settings, engine_environment
 from headrace.stage import STAGES, Outcome, Stage
+
+if TYPE_CHECKING:
+    from headrace.spec.model import Pipeline
 
 OUT, ERR = Console(), Console(stderr=True)
 app = typer.Typer(
@@ -65,10 +68,9 @@ def validate(file: File = DEFAULT) -> None:
     pipeline = load(file)
     features = len(pipeline.features.names)
     rules = sum(map(len, pipeline.checks.values()))
-    OUT.print(
-        f"[green]valid[/]: pipeline {pipeline.name}, {len(pipeline.sources)} sources, "
-        f"{rules} checks, {features} features"
-    )
+    counts = {"source": len(pipeline.sources), "check": rules, "feature": features}
+    told = ", ".join(f"{n} {noun}{'' if n == 1 else 's'}" for noun, n in counts.items())
+    OUT.print(f"[green]valid[/]: pipeline {pipeline.name}, {told}")
 
 
 @app.command()
@@ -81,7 +83,9 @@ def plan(
 
     Example: `headrace plan examples/flight_delays/pipeline.yaml`
     """
-    stages = _plan(file, _settings(lake))
+    from headrace.spec import load
+
+    stages = _plan(load(file), _settings(lake))
     OUT.print(_grid(stages, every=every))
     todo = sum(stage.outcome in {Outcome.MISSING, Outcome.WAITING} for stage in stages)
     OUT.print(
@@ -286,12 +290,11 @@ def _settings(lake: Path | None) -> Settings:
     return Settings() if lake is None else Settings(lake=lake)
 
 
-def _plan(file: Path, settings: Settings) -> list[Stage]:
+def _plan(pipeline: Pipeline, settings: Settings, *, landing: bool = True) -> list[Stage]:
     from headrace import plan as planning
-    from headrace.spec import load
 
-    pipeline, lake = load(file), Lake(settings.lake)
-    return planning.plan(pipeline, lake, planning.look(pipeline, lake))
+    lake = Lake(settings.lake)
+    return planning.plan(pipeline, lake, planning.look(pipeline, lake) if landing else {})
 
 
 def _grid(stages: Sequence[Stage], *, every: bool) -> Grid:
@@ -331,21 +334,27 @@ def _run(
     days: list[date] | None = None,
     require_promotion: bool = False,
 ) -> None:
-    settings = _settings(lake)
-    stages = _plan(file, settings)
+    from headrace.spec import load
+
+    settings, pipeline = _settings(lake), load(file)
     wanted = {only} if only else set(STAGES[STAGES.index(first) :])
+    stages = _plan(pipeline, settings, landing=bool(wanted & {"ingest", "check"}))
     outcomes = {Outcome.MISSING, Outcome.WAITING} | ({Outcome.STALE} if stale else set())
     todo = [stage for stage in stages if stage.name in wanted and stage.outcome in outcomes]
     if not todo and only != "report" and not os.environ.get("PREFECT_API_URL"):
         OUT.print(_grid([stage for stage in stages if stage.name in wanted], every=False))
         OUT.print("already done: nothing was run and nothing was written")
+        if require_promotion:
+            from flows.execution import demand_promotion
+
+            demand_promotion(pipeline, Lake(settings.lake))
         return
     name = f"{datetime.now(UTC):%Y-%m-%dT%H-%M-%S}-{secrets.token_hex(2)}"
     OUT.print(f"run {name}: {len(todo)} units to do; lake {settings.lake}", soft_wrap=True)
     with progress(OUT):
-        from flows.pipeline import pipeline
+        from flows.pipeline import pipeline as flow
 
-        pipeline(
+        flow(
             file=str(file),
             run=name,
             lake=str(settings.lake),

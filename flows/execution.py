@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
 import time
@@ -16,8 +15,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from headrace import plan
-from headrace.errors import FeatureError, StageFailed
+from headrace import plan, runs
+from headrace.errors import FeatureError, GateRefused
+from headrace.evaluation import history
 from headrace.intervals import features_due
 from headrace.lake import Lake, Table
 from headrace.lake.landing import Landing
@@ -28,7 +28,6 @@ from headrace.stage import STAGES, Outcome, StageResult
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-_LINES_TOLD = 8  # of an engine's message; the rest is its stack
 LOG = logging.getLogger("headrace.run")
 
 
@@ -112,6 +111,11 @@ class Execution:
             for name, landing in self.landings.items()
             if landing.pending or landing.new_problems or landing.growing
         ]
+
+    @property
+    def has_records(self) -> bool:
+        """Whether a stage has left its result, or why it failed."""
+        return self.lake.runs(self.request.run).is_dir()
 
     def ingest(self, source: str) -> StageResult:
         """The stage `ingest` of a source."""
@@ -235,18 +239,13 @@ class Execution:
     def _call(self, stage: str, subject: str, work: Callable[[], StageResult]) -> StageResult:
         _told(stage, subject, "started")
         started = time.monotonic()
+        folder = self.lake.runs(self.request.run)
         try:
-            result = _in_a_thread(work)
-        except Exception as error:
+            result = _in_a_thread(lambda: runs.perform(stage, subject, work, folder=folder))
+        except Exception:
             _told(stage, subject, f"failed after {time.monotonic() - started:.1f} s")
-            if type(error).__module__.partition(".")[0] not in {"pyspark", "py4j"}:
-                raise
-            # Spark's exceptions ask the JVM for their text: told now, while there is one.
-            told = "\n".join(str(error).splitlines()[:_LINES_TOLD])
-            raise StageFailed(
-                told, stage=stage, of=subject, hint="mend what it names, then run again"
-            ) from None
-        self._keep(result)
+            raise
+        self.results.append(result)
         counts = ", ".join(
             f"{count:,} {name.replace('_', ' ')}" for name, count in result.rows.items() if count
         )
@@ -265,19 +264,10 @@ class Execution:
             outcome=Outcome.ALREADY_DONE,
             notes=(why,),
         )
-        self._keep(result)
+        self.results.append(result)
+        runs.keep(result, self.lake.runs(self.request.run))
         _told(stage, self.pipeline.name, f"{Outcome.ALREADY_DONE}: {why}")
         return result
-
-    def _keep(self, result: StageResult) -> None:
-        self.results.append(result)
-        folder = self.lake.runs(self.request.run)
-        folder.mkdir(parents=True, exist_ok=True)
-        unit = f"-{result.units[0]}" if result.name == "train" and result.units else ""
-        target = folder / f"{result.name}-{result.subject}{unit}.json"
-        part = target.with_suffix(".part")
-        part.write_text(json.dumps(result.to_json(), indent=1, default=str))
-        part.replace(target)
 
     def _start_spark(self) -> Future[SparkSession]:
         with self._lock:
@@ -286,11 +276,9 @@ class Execution:
             return self._starting
 
     def _session(self) -> SparkSession:
-        from spark_jobs.session import running, session, stop
+        from spark_jobs.session import open_session
 
-        if running() is None:
-            self._engines.callback(stop)
-        return session(self.request.settings)
+        return self._engines.enter_context(open_session(self.request.settings))
 
     def _join_ray(self) -> None:
         """One Ray for training and scoring: a second start would cost more than the scoring."""
@@ -302,6 +290,19 @@ class Execution:
 
     def _spark(self) -> SparkSession:
         return self._start_spark().result()
+
+
+def demand_promotion(pipeline: Pipeline, lake: Lake) -> None:
+    """Looks at the newest training, of whichever run.
+
+    Raises:
+        GateRefused: Its model was not promoted.
+    """
+    newest = history.newest(lake, pipeline.name)
+    if newest is not None and not newest.detail["decision"]["promoted"]:
+        raise GateRefused(
+            newest.detail["decision"]["sentence"], hint="the report shows the figures"
+        )
 
 
 def _in_a_thread(work: Callable[[], StageResult]) -> StageResult:

@@ -6,6 +6,7 @@ Prefect is an at-least-once trigger here. That a unit of work is done once is th
 # No `from __future__ import annotations` here: Prefect reads the flow's parameters at run time.
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
@@ -18,8 +19,8 @@ from prefect.futures import PrefectFuture, wait
 from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.tasks import Task
 
-from flows.execution import Execution, Request
-from headrace.errors import FeatureError, GateRefused, HeadraceError, Transient, UnreadableInput
+from flows.execution import Execution, Request, demand_promotion
+from headrace.errors import FeatureError, HeadraceError, Transient, UnreadableInput
 from headrace.settings import Settings
 from headrace.spec import load
 from headrace.spec.model import ValuesOf
@@ -146,7 +147,8 @@ def pipeline(  # noqa: PLR0917 - Prefect shows them as a form and passes them by
         try:
             _run_stages(execution)
         except Exception as error:  # not one that was asked to stop: it stops without a page
-            _report(execution)
+            with suppress(Exception):  # it is the first failure that is told
+                _report(execution)
             if isinstance(error, FeatureError):
                 _raise_set_aside(execution)  # it is the cause, where a file was set aside
             raise
@@ -155,7 +157,7 @@ def pipeline(  # noqa: PLR0917 - Prefect shows them as a form and passes them by
 
 
 def _report(execution: Execution) -> None:
-    if execution.wants("report") and execution.results:
+    if execution.wants("report") and execution.has_records:
         report(execution)
 
 
@@ -231,9 +233,5 @@ def _raise_set_aside(execution: Execution) -> None:
 def _raise_late(execution: Execution, *, require_promotion: bool) -> None:
     """What does not stop a run, but must not end it with 0."""
     _raise_set_aside(execution)
-    trained = [result for result in execution.results if result.name == "train" and result.units]
-    refused = [result for result in trained if not result.detail["decision"]["promoted"]]
-    if require_promotion and refused:
-        raise GateRefused(
-            refused[-1].detail["decision"]["sentence"], hint="the report shows the figures"
-        )
+    if require_promotion:
+        demand_promotion(execution.pipeline, execution.lake)

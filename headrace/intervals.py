@@ -6,7 +6,7 @@ Reads two columns per source, no more.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, time, timedelta
 
 import pyarrow as pa
@@ -20,6 +20,7 @@ LABELS_VERSION = 1
 SCORE_VERSION = 1  # raised by hand when scores of the same features and model would change
 _DAY = timedelta(days=1)
 
+Silver = Mapping[str, Table]  # source -> its table
 Batches = Mapping[date, Mapping[str, int]]  # day -> batch -> rows
 
 
@@ -51,6 +52,7 @@ class FeaturesDue:
             builds them again.
         current: Intervals that stand as they should.
         recorded: How often gold had been committed to; a commit decided on this is refused later.
+        versions: Source -> the version of its silver table that this was decided on.
     """
 
     missing: tuple[Interval, ...]
@@ -58,6 +60,7 @@ class FeaturesDue:
     stale: tuple[Interval, ...]
     current: tuple[Interval, ...]
     recorded: int = 0
+    versions: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def days(self) -> list[date]:
@@ -77,6 +80,7 @@ class FeaturesDue:
             kept(self.stale),
             kept(self.current),
             self.recorded,
+            self.versions,
         )
 
 
@@ -92,7 +96,8 @@ def features_due(pipeline: Pipeline, lake: Lake) -> FeaturesDue:
         else {}
     )
     due: dict[str, list[Interval]] = {"missing": [], "unlabelled": [], "stale": [], "current": []}
-    for interval in intervals(pipeline, lake):
+    silver = _silver(pipeline, lake)
+    for interval in intervals(pipeline, silver):
         fingerprint, labels = standing.get(interval.day, (None, None))
         if interval.day not in standing:
             kind = "missing"
@@ -104,7 +109,11 @@ def features_due(pipeline: Pipeline, lake: Lake) -> FeaturesDue:
         if kind == "unlabelled" and fingerprint != interval.fingerprint:
             due["stale"].append(interval)
     recorded = (gold.recorded(gold_unit(pipeline)) if gold else None) or 0
-    return FeaturesDue(**{kind: tuple(found) for kind, found in due.items()}, recorded=recorded)
+    return FeaturesDue(
+        **{kind: tuple(found) for kind, found in due.items()},
+        recorded=recorded,
+        versions={name: table.version for name, table in silver.items()},
+    )
 
 
 def gold_unit(pipeline: Pipeline) -> str:
@@ -112,21 +121,31 @@ def gold_unit(pipeline: Pipeline) -> str:
     return application_id(pipeline.name, "features", "gold")
 
 
-def intervals(pipeline: Pipeline, lake: Lake) -> list[Interval]:
-    """Every interval that silver has rows of `features.rows` for, in order."""
+def _silver(pipeline: Pipeline, lake: Lake) -> Silver:
+    found = {name: Table.if_exists(lake.silver(name)) for name in pipeline.sources}
+    return {name: table for name, table in found.items() if table is not None}
+
+
+def intervals(pipeline: Pipeline, silver: Silver) -> list[Interval]:
+    """Every interval that silver has rows of `features.rows` for, in order.
+
+    Args:
+        pipeline: What is declared.
+        silver: Source -> its table, of those that have one.
+    """
     features, sources = pipeline.features, pipeline.sources
-    rows = _event_days(pipeline, lake, features.rows)
-    timeless = {name: sorted(_all_batches(lake, name)) for name in features.lookups}
+    rows = _event_days(pipeline, silver, features.rows)
+    timeless = {name: sorted(_all_batches(silver.get(name))) for name in features.lookups}
     known = {
-        name: _known_days(pipeline, lake, name)
+        name: _known_days(pipeline, silver, name)
         for name in {*features.latest, *(history.of for history in features.history.values())}
     }
     referenced = {
-        of: _event_days(pipeline, lake, name)
+        of: _event_days(pipeline, silver, name)
         for of in {history.of for history in features.history.values()}
         if (name := sources[of].references)
     }
-    targets = _event_days(pipeline, lake, pipeline.target.of)
+    targets = _event_days(pipeline, silver, pipeline.target.of)
     declared = digest(
         FEATURES_VERSION,
         features.model_dump(mode="json"),
@@ -165,21 +184,17 @@ def intervals(pipeline: Pipeline, lake: Lake) -> list[Interval]:
     ]
 
 
-def _event_days(pipeline: Pipeline, lake: Lake, name: str) -> Batches:
+def _event_days(pipeline: Pipeline, silver: Silver, name: str) -> Batches:
     """Rows per local calendar day of `event_time`, and batch."""
     column = pipeline.sources[name].event_time
-    return (
-        _count(Table.if_exists(lake.silver(name)), column, pipeline.timezone, time.min)
-        if column
-        else {}
-    )
+    return _count(silver.get(name), column, pipeline.timezone, time.min) if column else {}
 
 
-def _known_days(pipeline: Pipeline, lake: Lake, name: str) -> Batches:
+def _known_days(pipeline: Pipeline, silver: Silver, name: str) -> Batches:
     """Rows per interval d with at(d - 1) < known_at <= at(d), and batch."""
     column = pipeline.sources[name].known_at
     return _count(
-        Table.if_exists(lake.silver(name)),
+        silver.get(name),
         str(column),
         pipeline.timezone,
         pipeline.features.at,
@@ -211,8 +226,7 @@ def _count(
     return counted
 
 
-def _all_batches(lake: Lake, name: str) -> set[str]:
-    table = Table.if_exists(lake.silver(name))
+def _all_batches(table: Table | None) -> set[str]:
     return (
         {file.least["_batch"] for file in table.files if "_batch" in file.least} if table else set()
     )

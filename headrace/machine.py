@@ -137,7 +137,7 @@ def _disk(name: str, folder: Path) -> Finding:
 
 
 def _memory(settings: Settings) -> Finding:
-    needed = settings.spark_memory_gib + settings.ray_object_store_gib + _BESIDE_SPARK_GIB
+    needed = settings.spark_memory_gib + _BESIDE_SPARK_GIB
     available = psutil.virtual_memory().available / GIB
     limit = _container_limit_gib()
     if limit is not None:
@@ -158,7 +158,7 @@ def _container_limit_gib() -> float | None:
 def _shared_memory(settings: Settings) -> Finding:
     name, shared = "shared memory", Path("/dev/shm")  # noqa: S108 - Ray's place, nothing is written
     free = shutil.disk_usage(shared).free / GIB if shared.exists() else 0.0
-    found = f"{free:.1f} GiB free, Ray takes {settings.ray_object_store_gib:.1f}"
+    found = f"{free:.1f} GiB free, Ray may take {settings.ray_object_store_gib:.1f}"
     if free >= settings.ray_object_store_gib:
         return Finding(name, "ok", found)
     return Finding(name, "warn", found, "in a container, start it with a larger --shm-size")

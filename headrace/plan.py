@@ -73,21 +73,37 @@ def scores_due(pipeline: Pipeline, lake: Lake, *, stale: bool = False) -> list[d
 
     With `stale` also those whose scores were made of other features than stand now.
     """
-    made = _stamps(lake.gold(pipeline.name))
-    scored = _stamps(lake.scores(pipeline.name))
-    table = Table.if_exists(lake.scores(pipeline.name))
+    made = Table.if_exists(lake.gold(pipeline.name))
+    days = sorted(_stamps(made))
+    return unscored(
+        pipeline,
+        made,
+        Table.if_exists(lake.scores(pipeline.name)),
+        [day for day in days if day >= pipeline.training.first],
+        stale=stale,
+    )
+
+
+def unscored(
+    pipeline: Pipeline,
+    gold: Table | None,
+    scores: Table | None,
+    days: Iterable[date],
+    *,
+    stale: bool = False,
+) -> list[date]:
+    """Those of the days without scores; with `stale` also those whose features changed since."""
+    made, scored = _stamps(gold), _stamps(scores)
     return [
         day
-        for day in sorted(made)
-        if day >= pipeline.training.first
-        and (not _scored(pipeline, table, day) or (stale and _is_stale(day, made, scored)))
+        for day in days
+        if not _scored(pipeline, scores, day) or (stale and _is_stale(day, made, scored))
     ]
 
 
-def _stamps(table: Path) -> dict[date, str | None]:
+def _stamps(table: Table | None) -> dict[date, str | None]:
     """Interval -> fingerprint, as the log of a partitioned table tells."""
-    found = Table.if_exists(table)
-    files = found.files if found else ()
+    files = table.files if table else ()
     return {file.partition["_interval"]: file.least.get("_fingerprint") for file in files}
 
 
@@ -196,7 +212,7 @@ def _trainings(
 
 def _scores(pipeline: Pipeline, lake: Lake, due: FeaturesDue, *, waiting: bool) -> Iterable[Stage]:
     table = Table.if_exists(lake.scores(pipeline.name))
-    made, scored = _stamps(lake.gold(pipeline.name)), _stamps(lake.scores(pipeline.name))
+    made, scored = _stamps(Table.if_exists(lake.gold(pipeline.name))), _stamps(table)
     for day in (day for day in due.days if day >= pipeline.training.first):
         if _scored(pipeline, table, day):
             stale = _is_stale(day, made, scored)

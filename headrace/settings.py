@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -13,6 +14,17 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 def _absolute(path: Path) -> Path:
     return path.expanduser().absolute()
+
+
+def _folder(path: Path) -> Path:
+    if re.match(r"[a-z][a-z0-9+.-]*:/", path.as_posix()):
+        message = f"{path.as_posix()} is not a folder of this machine, and no other can be a lake"
+        raise ValueError(message)
+    absolute = _absolute(path)
+    if absolute.exists() and not absolute.is_dir():
+        message = f"{absolute} is a file: name a folder"
+        raise ValueError(message)
+    return absolute
 
 
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
@@ -41,7 +53,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="HEADRACE_", frozen=True, extra="ignore")
 
-    lake: AbsolutePath = Field(
+    lake: Annotated[Path, AfterValidator(_folder)] = Field(
         Path("lake"), description="folder of the lake", validate_default=True
     )
     cache: AbsolutePath = Field(
@@ -56,11 +68,17 @@ class Settings(BaseSettings):
     spark_memory_gib: float = Field(2.0, gt=0, description="heap of the Spark driver, in GiB")
     ray_address: str = Field("local", description="Ray cluster to join; `local` starts one here")
     ray_object_store_gib: float = Field(
-        0.5, gt=0, description="shared memory of a local Ray, in GiB"
+        default_factory=lambda: max(0.5, round(_memory_gib() / 10, 1)),
+        gt=0,
+        description="most shared memory that a local Ray may take, in GiB; a tenth of the memory",
     )
     short_runs: bool = Field(
         False, description="tune the JVM for runs of under a minute (tests and samples)"
     )
+
+
+def _memory_gib() -> float:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
 
 
 def engine_environment() -> None:

@@ -9,15 +9,16 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+from headrace import command
 from headrace.errors import BalanceError, EngineLost, UsageError
 from headrace.intervals import SCORE_VERSION
-from headrace.lake import DataFile, Lake, Table, application_id, commit, digest
+from headrace.lake import DataFile, Lake, Table, application_id, commit
 from headrace.models import registry
 from headrace.models.model import check_features
+from headrace.plan import unscored
 from headrace.settings import Settings
 from headrace.spec.model import Pipeline
 from headrace.stage import Outcome, StageResult
-from ray_tasks import command
 from ray_tasks.cluster import connected
 from ray_tasks.predict import Predicted, Task, predict, schemas
 
@@ -26,12 +27,16 @@ _ROWS_AT_A_TIME = 500_000  # of one task: bounds a worker's memory, down to one 
 
 @dataclass(frozen=True)
 class _Interval:
-    """An interval to score: its data files, its model, and what is recorded for it."""
+    """An interval to score: its data files, its model, and how often it was scored before.
+
+    A commit that was decided on another number is refused: two runs cannot replace each other's.
+    """
 
     day: date
     files: tuple[DataFile, ...]
     model: str
-    replace: bool
+    scored: int
+    refused: int
 
     @property
     def rows(self) -> int | None:
@@ -70,13 +75,7 @@ def score(
     started = time.monotonic()
     scores = Table.if_exists(lake.scores(pipeline.name))
     gold = Table(lake.gold(pipeline.name))
-    due = [
-        day
-        for day in sorted(set(intervals))
-        if scores is None
-        or not scores.recorded(unit_of(pipeline.name, day))
-        or (stale and _is_stale(scores, gold, day))
-    ]
+    due = unscored(pipeline, gold, scores, sorted(set(intervals)), stale=stale)
     if not due:
         return StageResult(
             name="score",
@@ -110,7 +109,9 @@ def score(
 
 def main() -> None:
     """Runs the stage from the command line."""
-    parser = command.arguments("score", "Scores intervals with the champions of their time.")
+    parser = command.arguments(
+        "ray_tasks.score", "Scores intervals with the champions of their time."
+    )
     parser.add_argument(
         "--interval", type=date.fromisoformat, required=True, nargs="+", metavar="YYYY-MM-DD"
     )
@@ -131,22 +132,12 @@ def unit_of(pipeline: str, day: date) -> str:
     return application_id(pipeline, "score", day.isoformat())
 
 
-def _is_stale(scores: Table, gold: Table, day: date) -> bool:
-    stands = _stamp(scores, day)
-    return stands is not None and stands != digest(_stamp(gold, day), SCORE_VERSION)
-
-
-def _stamp(table: Table, day: date) -> str | None:
-    """The fingerprint of an interval in a table; None where it has no row."""
-    held = table.arrow(["_fingerprint"], partitions={"_interval": {day}})
-    return held.column(0)[0].as_py() if held.num_rows else None
-
-
 def _planned(
     pipeline: Pipeline, lake: Lake, gold: Table, scores: Table | None, due: Sequence[date]
 ) -> list[_Interval]:
     """Files and model of each interval; the models' features are compared with gold's."""
     aliases = registry.aliases(lake, pipeline.name)
+    refused = Table.if_exists(lake.refused(pipeline.name))
     files: dict[date, list[DataFile]] = {day: [] for day in due}
     for file in gold.files:
         if file.partition["_interval"] in files:
@@ -162,8 +153,9 @@ def _planned(
             raise UsageError(
                 message, pipeline=pipeline.name, hint="run the stage `train` for an earlier moment"
             )
-        again = bool(scores is not None and scores.recorded(unit_of(pipeline.name, day)))
-        planned.append(_Interval(day, tuple(files[day]), alias.model, again))
+        unit = unit_of(pipeline.name, day)
+        before = ((table.recorded(unit) or 0) if table else 0 for table in (scores, refused))
+        planned.append(_Interval(day, tuple(files[day]), alias.model, *before))
     for model in sorted({interval.model for interval in planned}):
         # By the record alone: to load the model takes a second, and is the workers' work.
         features = registry.record(lake, pipeline.name, model)["features"]
@@ -240,27 +232,21 @@ def _commit(
     """Refused rows first: scores without them would stand for the whole interval."""
     scored, refused = schemas(gold.schema, pipeline.sources[pipeline.features.rows].key)
     refusals = [part.refusals for part in parts if part.refusals is not None]
+    work = [(lake.scores(pipeline.name), [part.scores for part in parts], scored, interval.scored)]
+    if refusals or interval.refused:
+        work.insert(0, (lake.refused(pipeline.name), refusals, refused, interval.refused))
     tables = {}
-    for table, files, schema in (
-        (lake.refused(pipeline.name), refusals, refused),
-        (lake.scores(pipeline.name), [part.scores for part in parts], scored),
-    ):
-        stands = Table.if_exists(table)
-        unit = unit_of(pipeline.name, interval.day)
-        held = (stands.recorded(unit) or 0) if stands is not None else 0
-        if table == lake.refused(pipeline.name) and not files and not held:
-            continue
-        whole = [("_interval", "=", interval.day.isoformat())]
-        again = table == lake.refused(pipeline.name) or interval.replace
+    for table, files, schema, before in work:
         committed = commit(
             table,
             files,
             schema=schema,
-            unit=unit,
+            unit=unit_of(pipeline.name, interval.day),
             partition_by=("_interval",),
-            replace=whole if again and held else None,
-            recorded=held,
-            repeatable=again,
+            replace=[("_interval", "=", interval.day.isoformat())] if before else None,
+            recorded=before,
+            # Scores that another run has made meanwhile stand; refusals belong to their scores.
+            repeatable=bool(before) or table == lake.refused(pipeline.name),
         )
         tables[f"{table.parent.name}/{table.name}"] = committed.version
     return tables

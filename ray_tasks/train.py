@@ -14,6 +14,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
+from headrace import command
 from headrace.evaluation import history
 from headrace.evaluation.metrics import Metric
 from headrace.lake import Lake
@@ -23,7 +24,6 @@ from headrace.models.registry import Alias
 from headrace.settings import Settings
 from headrace.spec.model import Pipeline
 from headrace.stage import Outcome, StageResult
-from ray_tasks import command
 from ray_tasks.cluster import connected
 from ray_tasks.examples import Examples, read
 
@@ -93,7 +93,7 @@ def train(
 
 def main() -> None:
     """Runs the stage from the command line."""
-    parser = command.arguments("train", "Trains, judges and promotes a model.")
+    parser = command.arguments("ray_tasks.train", "Trains, judges and promotes a model.")
     parser.add_argument("--moment", type=date.fromisoformat, required=True, metavar="YYYY-MM-DD")
 
     def stage(

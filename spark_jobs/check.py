@@ -6,11 +6,12 @@ verdicts last.
 
 from __future__ import annotations
 
+import argparse
 import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import reduce
 from operator import or_
 from typing import Any
@@ -20,14 +21,18 @@ from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
 import expectations
+from headrace import command
 from headrace.errors import BalanceError, ChecksFailed, UsageError
 from headrace.lake import Committed, Lake, Table, append, application_id
 from headrace.lake.landing import Batch, Landing
+from headrace.plan import look_at
+from headrace.settings import Settings
 from headrace.spec.model import Action, Check, Pipeline, Source, ValuesOf
 from headrace.stage import Outcome, StageResult
 from spark_jobs import delta
 from spark_jobs.ingest import header_line
 from spark_jobs.parse import POSITION, typed
+from spark_jobs.session import open_session
 
 LARGEST_VALUE_SET = 100_000
 _VALUES_TOLD = 5  # longer value sets are not repeated in a row's reason
@@ -155,6 +160,30 @@ def check(
             "verdicts": verdicts,
         },
     )
+
+
+def main() -> None:
+    """Runs the stage from the command line."""
+    parser = command.arguments(
+        "spark_jobs.check", "Judges and publishes a source's batches.", of_a_source=True
+    )
+
+    def stage(
+        pipeline: Pipeline, lake: Lake, settings: Settings, given: argparse.Namespace
+    ) -> StageResult:
+        landing = look_at(pipeline, lake, given.source)
+        with open_session(settings) as spark:
+            return check(
+                spark,
+                lake,
+                given.source,
+                pipeline=pipeline,
+                landing=landing,
+                run=given.run,
+                now=datetime.now(UTC),
+            )
+
+    command.run(parser, stage)
 
 
 def _to_judge(lake: Lake, name: str, landing: Landing) -> list[Batch]:
@@ -454,3 +483,7 @@ def _store(
             pa.Table.from_pylist(rows, _VERDICTS),
             unit=application_id(name, "verdicts", f"{batch}/{run}"),
         )
+
+
+if __name__ == "__main__":
+    main()

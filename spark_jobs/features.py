@@ -7,22 +7,27 @@ key and interval, not once per row.
 
 from __future__ import annotations
 
+import argparse
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from functools import partial
 
 from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
+from headrace import command
 from headrace.errors import BalanceError
-from headrace.intervals import FeaturesDue, Interval, gold_unit
+from headrace.intervals import FeaturesDue, Interval, features_due, gold_unit
 from headrace.lake import Lake, Table
+from headrace.settings import Settings
 from headrace.spec.expressions import columns_of
 from headrace.spec.model import ColumnType, History, Latest, Lookup, Pipeline
 from headrace.stage import Outcome, StageResult
 from spark_jobs import delta
+from spark_jobs.session import open_session
 
 _DAY = timedelta(days=1)
 
@@ -50,11 +55,15 @@ def build(
     recorded = due.recorded
     for intervals, replaces in ((due.missing, False), (again, True)):
         if intervals:
-            with gold_rows(spark, lake, pipeline=pipeline, intervals=intervals) as rows:
+            with gold_rows(
+                spark, lake, pipeline=pipeline, intervals=intervals, versions=due.versions
+            ) as rows:
                 _commit(rows, lake, pipeline, intervals, replaces=replaces, recorded=recorded)
             recorded += 1
     if labels_only:
-        rows = relabelled(spark, lake, pipeline=pipeline, intervals=labels_only)
+        rows = relabelled(
+            spark, lake, pipeline=pipeline, intervals=labels_only, versions=due.versions
+        )
         _commit(rows, lake, pipeline, labels_only, replaces=True, recorded=recorded)
         recorded += 1
     done = sorted({interval.day for interval in (*due.missing, *again, *labels_only)})
@@ -75,19 +84,50 @@ def build(
     )
 
 
+def main() -> None:
+    """Runs the stage from the command line."""
+    parser = command.arguments("spark_jobs.features", "Builds the intervals that gold lacks.")
+    parser.add_argument("--interval", type=date.fromisoformat, nargs="+", metavar="YYYY-MM-DD")
+    parser.add_argument("--stale", action="store_true", help="also build stale intervals again")
+
+    def stage(
+        pipeline: Pipeline, lake: Lake, settings: Settings, given: argparse.Namespace
+    ) -> StageResult:
+        due = features_due(pipeline, lake)
+        if given.interval:
+            due = due.among(given.interval)
+        with open_session(settings) as spark:
+            return build(spark, lake, pipeline=pipeline, due=due, stale=given.stale)
+
+    command.run(parser, stage)
+
+
 @contextmanager
 def gold_rows(
-    spark: SparkSession, lake: Lake, *, pipeline: Pipeline, intervals: Sequence[Interval]
+    spark: SparkSession,
+    lake: Lake,
+    *,
+    pipeline: Pipeline,
+    intervals: Sequence[Interval],
+    versions: Mapping[str, int],
 ) -> Iterator[DataFrame]:
-    """Features and target of the given intervals; what was kept to compute them is freed after."""
+    """Features and target of the given intervals; what was kept to compute them is freed after.
+
+    Args:
+        spark: The session.
+        lake: Where silver stands.
+        pipeline: What is declared.
+        intervals: Those to build, with their fingerprints.
+        versions: Source -> the version of its silver table that the fingerprints tell of.
+    """
+    silver = partial(_silver, spark, lake, versions)
     features = pipeline.features
     source = pipeline.sources[features.rows]
     stamps = _stamps(spark, pipeline, intervals)
     # In UTC, since a span is so many hours, also where the clock is changed in it.
     moments = [pipeline.at(interval.day).astimezone(UTC) for interval in intervals]
     span = min(moments), max(moments)
-    silver = delta.read(spark, lake.silver(features.rows))
-    rows = with_interval(silver, pipeline, event_time=str(source.event_time)).join(
+    rows = with_interval(silver(features.rows), pipeline, event_time=str(source.event_time)).join(
         F.broadcast(stamps), "_interval"
     )
     keys = {name: F.col(name) for name in source.key}
@@ -102,36 +142,35 @@ def gold_rows(
         *_STAMPS,
     )
     for name, lookup in features.lookups.items():
-        made = with_lookup(
-            made,
-            delta.read(spark, lake.silver(name)),
-            key=pipeline.sources[name].key,
-            lookup=lookup,
-        )
+        made = with_lookup(made, silver(name), key=pipeline.sources[name].key, lookup=lookup)
     with ExitStack() as kept:
         for name, latest in features.latest.items():
             known_at = str(pipeline.sources[name].known_at)
             in_reach = F.col(known_at).between(F.lit(span[0] - latest.within), F.lit(span[1]))
-            facts = delta.read(spark, lake.silver(name)).where(in_reach)
+            facts = silver(name).where(in_reach)
             newest = latest_known(made, facts, latest=latest, known_at=known_at)
             made = _answered(made, newest, on=latest.on, kept=kept)
         for name, history in features.history.items():
             told = aggregated(
-                _facts(spark, lake, pipeline, history=history, span=span),
+                _facts(silver, pipeline, history=history, span=span),
                 name=name,
                 history=history,
                 moments=stamps.select("_interval", "_at"),
                 zone=pipeline.timezone,
             )
             made = _answered(made, told, on=history.by, kept=kept)
-        outcomes = delta.read(spark, lake.silver(pipeline.target.of))
-        labelled = with_target(made, outcomes, pipeline=pipeline)
+        labelled = with_target(made, silver(pipeline.target.of), pipeline=pipeline)
         columns = dict.fromkeys([*source.key, *features.names, pipeline.target.name])
         yield labelled.select(*columns, "_target_known_at", "_fingerprint", "_labels", "_interval")
 
 
 def relabelled(
-    spark: SparkSession, lake: Lake, *, pipeline: Pipeline, intervals: Sequence[Interval]
+    spark: SparkSession,
+    lake: Lake,
+    *,
+    pipeline: Pipeline,
+    intervals: Sequence[Interval],
+    versions: Mapping[str, int],
 ) -> DataFrame:
     """The rows of gold as they stand, with the targets that are known now."""
     gold = delta.read(spark, lake.gold(pipeline.name))
@@ -139,7 +178,7 @@ def relabelled(
     stamps = _stamps(spark, pipeline, intervals).select("_interval", "_labels")
     labelled = with_target(
         kept.join(F.broadcast(stamps), "_interval"),
-        delta.read(spark, lake.silver(pipeline.target.of)),
+        _silver(spark, lake, versions, pipeline.target.of),
         pipeline=pipeline,
     )
     return labelled.select(*gold.columns)
@@ -256,8 +295,13 @@ def _stamps(spark: SparkSession, pipeline: Pipeline, intervals: Sequence[Interva
     )
 
 
+def _silver(spark: SparkSession, lake: Lake, versions: Mapping[str, int], name: str) -> DataFrame:
+    """A source's published rows, at the version that the fingerprints tell of."""
+    return delta.read(spark, lake.silver(name), version=versions.get(name))
+
+
 def _facts(
-    spark: SparkSession, lake: Lake, pipeline: Pipeline, *, history: History, span: _Span
+    silver: Callable[[str], DataFrame], pipeline: Pipeline, *, history: History, span: _Span
 ) -> DataFrame:
     """A history's facts in reach of the intervals: what `by` and `value` use, and `_known`.
 
@@ -266,14 +310,12 @@ def _facts(
     source = pipeline.sources[history.of]
     types = dict(source.columns)
     known = F.col(str(source.known_at))
-    facts = delta.read(spark, lake.silver(history.of)).where(
-        known.between(F.lit(span[0] - history.over), F.lit(span[1]))
-    )
+    facts = silver(history.of).where(known.between(F.lit(span[0] - history.over), F.lit(span[1])))
     if source.references is not None:
         about = pipeline.sources[source.references]
         extra = {name: kind for name, kind in about.columns.items() if name not in types}
-        referenced = delta.read(spark, lake.silver(source.references))
-        facts = facts.join(referenced.select(*source.key, *extra), list(source.key))
+        referenced = silver(source.references).select(*source.key, *extra)
+        facts = facts.join(referenced, list(source.key))
         types |= extra
     used = dict.fromkeys([*history.by, *columns_of(history.value)])
     ordered = any(types[name] is ColumnType.DOUBLE for name in columns_of(history.value))
@@ -336,3 +378,7 @@ def _one_row_each(gold: Table, expected: Mapping[object, int]) -> None:
             version=gold.version,
             hint="restore the version before; this is a defect, please report it",
         )
+
+
+if __name__ == "__main__":
+    main()

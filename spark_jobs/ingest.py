@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import csv
 import io
 import time
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,13 +15,17 @@ from pyspark.errors import PythonException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from headrace import command
 from headrace.errors import SchemaChanged, Transient
 from headrace.lake import Lake, Table, application_id
 from headrace.lake.landing import Batch, Landing, LandingFile, register
 from headrace.lake.lines import Split, read, splits
-from headrace.spec.model import Source
+from headrace.plan import look_at
+from headrace.settings import Settings
+from headrace.spec.model import Pipeline, Source
 from headrace.stage import Outcome, StageResult
 from spark_jobs import delta
+from spark_jobs.session import open_session
 
 _CHANGED = "the file changed while it was read"
 _BRONZE = (
@@ -94,6 +99,29 @@ def ingest(
             ]
         },
     )
+
+
+def main() -> None:
+    """Runs the stage from the command line."""
+    parser = command.arguments(
+        "spark_jobs.ingest", "Writes a source's new files to bronze.", of_a_source=True
+    )
+
+    def stage(
+        pipeline: Pipeline, lake: Lake, settings: Settings, given: argparse.Namespace
+    ) -> StageResult:
+        landing = look_at(pipeline, lake, given.source)
+        with open_session(settings) as spark:
+            return ingest(
+                spark,
+                lake,
+                given.source,
+                source=pipeline.sources[given.source],
+                landing=landing,
+                now=datetime.now(UTC),
+            )
+
+    command.run(parser, stage)
 
 
 def lines(spark: SparkSession, batch: Batch, source: Source) -> DataFrame:
@@ -206,3 +234,7 @@ def side_by_side(declared: Sequence[str], found: Sequence[str]) -> str:
             f"    {left:<{width}}  {right}{'' if column in declared else '  (not declared)'}"
         )
     return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()

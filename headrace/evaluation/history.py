@@ -59,6 +59,17 @@ def recall(lake: Lake, pipeline: str, moment: str) -> StageResult | None:
     return None
 
 
+def newest(lake: Lake, pipeline: str) -> StageResult | None:
+    """The result of the training with the latest moment, or None where none was evaluated."""
+    table = Table.if_exists(lake.evaluations)
+    told = table.arrow(["pipeline", "part", "moment", "result"]).to_pylist() if table else []
+    decisions = [row for row in told if (row["pipeline"], row["part"]) == (pipeline, "decision")]
+    if not decisions:
+        return None
+    last = max(decisions, key=lambda row: row["moment"])
+    return StageResult.from_json(json.loads(last["result"]))
+
+
 def keep(
     lake: Lake, result: StageResult, *, moment: datetime, run: str, evaluated_at: datetime
 ) -> Committed:

@@ -223,7 +223,7 @@ def _found(source: str, pattern: str) -> list[tuple[Path, str]]:
         )
     paths = sorted(Path(found) for found in glob.glob(pattern, recursive=True))  # noqa: PTH207 - the pattern is absolute
     named = [
-        (path, (Path(folder.name) / path.relative_to(folder)).as_posix())
+        (path, _readable((Path(folder.name) / path.relative_to(folder)).as_posix()))
         for path in paths
         if path.is_file() and path.suffix != ".done" and not path.name.startswith((".", "_"))
     ]
@@ -238,11 +238,20 @@ def _found(source: str, pattern: str) -> list[tuple[Path, str]]:
     return named
 
 
+def _readable(path: str) -> str:
+    """The path with the bytes that are not UTF-8 written out."""
+    return path.encode("utf-8", "backslashreplace").decode()
+
+
 def _stable(
     found: Sequence[tuple[Path, str]], known: Mapping[_Key, _Known]
 ) -> tuple[list[_Found], list[str]]:
     """Files that can be taken, and names of growing ones; waits only for files this young."""
-    first = [(path, name, *_size_and_time(path)) for path, name in found]
+    first = [
+        (path, name, *state)
+        for path, name in found
+        if (state := _size_and_time(path))  # one that was taken away since is no longer there
+    ]
     young = {
         name
         for path, name, size, mtime_ns in first
@@ -260,8 +269,11 @@ def _stable(
     return [item for item in first if item[1] not in growing], growing
 
 
-def _size_and_time(path: Path) -> tuple[int, int]:
-    stat = path.stat()
+def _size_and_time(path: Path) -> tuple[int, int] | None:
+    try:
+        stat = path.stat()
+    except FileNotFoundError:
+        return None
     return stat.st_size, stat.st_mtime_ns
 
 
@@ -271,6 +283,9 @@ def _file(
     path, name, size, mtime_ns = found
     if path.is_symlink():
         problem = "it is a symbolic link, which may lead anywhere: deliver the file itself"
+        return LandingFile(path, name, size, mtime_ns, "", (), problem)
+    if _readable(path.as_posix()) != path.as_posix():
+        problem = "its path is not UTF-8: give it another name"
         return LandingFile(path, name, size, mtime_ns, "", (), problem)
     seen = known.get((name, size, mtime_ns)) or inspect(path)
     return LandingFile(path, name, size, mtime_ns, seen.sha256, seen.columns, seen.problem)

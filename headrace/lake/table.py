@@ -6,6 +6,7 @@ a float is infinite.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -76,6 +77,21 @@ class Table:
                 message, table=path, hint="restore its folder _delta_log from a backup"
             ) from error
         self.version: int = self.delta.version()
+        self._refuse_an_emptied_log()
+
+    def _refuse_an_emptied_log(self) -> None:
+        """A commit file of no bytes, as a full disk leaves it, reads as a commit of nothing."""
+        with os.scandir(self.path / "_delta_log") as log:
+            emptied = sorted(
+                entry.name
+                for entry in log
+                if entry.name.endswith(".json") and not entry.stat().st_size
+            )
+        if emptied:
+            message = f"its log has a commit of no bytes: {emptied[0]}"
+            raise CorruptArtifact(
+                message, table=self.path, hint="restore its folder _delta_log from a backup"
+            )
 
     @staticmethod
     def exists(path: Path) -> bool:

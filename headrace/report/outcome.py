@@ -43,7 +43,11 @@ def finding(
     scores: Scores | None,
 ) -> Finding:
     """Weighs what the records and the tables tell."""
-    problems = [f"{one.source}: {text}" for one in balances if one.record for text in one.problems]
+    problems = [
+        f"{one.stage} of {one.subject} failed: {one.error}: {one.message}"
+        for one in records.failures
+    ]
+    problems += [f"{one.source}: {text}" for one in balances if one.record for text in one.problems]
     problems += [f"scores: {text}" for text in (scores.problems if scores else ())]
     for one in checks:
         broken = [verdict.rule for verdict in one.verdicts if verdict.grade == "bad"]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from headrace import runs
 from headrace.errors import UsageError
 from headrace.lake import Lake
 from headrace.spec.model import Pipeline
@@ -49,6 +50,7 @@ class Records:
         started: When the first stage of the run began, UTC; None where it has no record.
         ended: When its last record was written.
         unreadable: Files of the run that are not records, with the reason.
+        failures: Calls of stages that failed in this run.
     """
 
     run: str
@@ -59,6 +61,7 @@ class Records:
     started: datetime | None
     ended: datetime | None
     unreadable: tuple[str, ...]
+    failures: tuple[runs.Failure, ...] = ()
 
     def find(self, stage: str, subject: str) -> StageResult | None:
         """The record of a stage, if there is one."""
@@ -77,7 +80,7 @@ def read_records(pipeline: Pipeline, lake: Lake, *, run: str) -> Records:
     folder = _folder(lake, run)
     own: dict[tuple[str, str], list[tuple[float, StageResult]]] = {}
     unreadable: list[str] = []
-    for path in sorted(folder.glob("*.json")):
+    for path in runs.results(folder):
         try:
             result = _read(path)
         except _UNREADABLE as error:
@@ -111,12 +114,14 @@ def read_records(pipeline: Pipeline, lake: Lake, *, run: str) -> Records:
         started=_utc(min(at - result.seconds for at, result in every)) if every else None,
         ended=_utc(last) if every else None,
         unreadable=tuple(unreadable),
+        failures=tuple(runs.failures(folder)),
     )
 
 
 def _folder(lake: Lake, run: str) -> Path:
-    runs = lake.root / "runs"
-    names = sorted(path.name for path in runs.iterdir() if path.is_dir()) if runs.is_dir() else []
+    folders = lake.root / "runs"
+    found = folders.iterdir() if folders.is_dir() else ()
+    names = sorted(path.name for path in found if path.is_dir())
     if run not in names:
         near = difflib.get_close_matches(run, names) or names[-3:]
         message = f"no run {run!r}"

@@ -39,7 +39,7 @@ def test_help_of_a_command_shows_how_it_is_typed(headrace, command):
 def test_a_right_file_is_valid(headrace):
     code, out, _ = headrace("validate", "pipeline.yaml")
     assert code == 0
-    assert "valid: pipeline rides, 3 sources, 1 checks, 1 features" in " ".join(out.split())
+    assert "valid: pipeline rides, 3 sources, 1 check, 1 feature" in " ".join(out.split())
 
 
 def test_a_wrong_file_exits_2_with_line_and_nearest_name(headrace, folder):

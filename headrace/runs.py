@@ -1,0 +1,87 @@
+"""What a run leaves in its folder: a record per stage call, or why the call failed."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from headrace.errors import HeadraceError, StageFailed
+from headrace.stage import StageResult
+
+_FAILED = "failed-"
+_ENGINES = {"pyspark", "py4j"}
+_LINES_TOLD = 8  # of an engine's message; the rest is its stack
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a call of a stage failed: its name, its source or pipeline, the error in words."""
+
+    stage: str
+    subject: str
+    error: str
+    message: str
+
+
+def perform(
+    stage: str, subject: str, work: Callable[[], StageResult], *, folder: Path
+) -> StageResult:
+    """Calls a stage and keeps its result in the run's folder, or why it failed.
+
+    Raises:
+        StageFailed: An engine refused the work, in the words of that engine.
+        Exception: What the stage itself raises.
+    """
+    try:
+        result = work()
+    except Exception as error:
+        told = _told(error, stage, subject)
+        failure = Failure(stage, subject, type(told).__name__, str(told))
+        _write(asdict(failure), folder / f"{_FAILED}{stage}-{subject}.json")
+        if told is error:
+            raise
+        raise told from None
+    keep(result, folder)
+    return result
+
+
+def keep(result: StageResult, folder: Path) -> Path:
+    """Writes a result as `<stage>-<subject>.json`, whole or not at all; a training with its day."""
+    unit = f"-{result.units[0]}" if result.name == "train" and result.units else ""
+    (folder / f"{_FAILED}{result.name}-{result.subject}.json").unlink(missing_ok=True)
+    return _write(result.to_json(), folder / f"{result.name}-{result.subject}{unit}.json")
+
+
+def results(folder: Path) -> list[Path]:
+    """The records of results in a run's folder, in order of name."""
+    return sorted(path for path in folder.glob("*.json") if not path.name.startswith(_FAILED))
+
+
+def failures(folder: Path) -> list[Failure]:
+    """The calls of a run that failed and were not made good by a later try."""
+    return [Failure(**json.loads(path.read_text())) for path in sorted(folder.glob(f"{_FAILED}*"))]
+
+
+def _told(error: Exception, stage: str, subject: str) -> Exception:
+    """The error itself, or what an engine's own exception says.
+
+    Spark's exceptions ask the JVM for their text: told now, while there is one.
+    """
+    if type(error).__module__.partition(".")[0] not in _ENGINES:
+        return error
+    text = "\n".join(str(error).splitlines()[:_LINES_TOLD])
+    failed: HeadraceError = StageFailed(
+        text, stage=stage, of=subject, hint="mend what it names, then run again"
+    )
+    return failed
+
+
+def _write(value: dict[str, Any], target: Path) -> Path:  # JSON values
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
+    part.write_text(json.dumps(value, indent=1, default=str))
+    return part.replace(target)
