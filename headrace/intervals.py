@@ -227,9 +227,10 @@ def _count(
 
 
 def _all_batches(table: Table | None) -> set[str]:
-    return (
-        {file.least["_batch"] for file in table.files if "_batch" in file.least} if table else set()
-    )
+    told = {file.batch for file in table.files} if table else set()
+    if table is not None and None in told:
+        return set(table.arrow(["_batch"])["_batch"].to_pylist())
+    return {batch for batch in told if batch is not None}
 
 
 def _reached(pipeline: Pipeline, day: date, reach: timedelta) -> list[date]:

@@ -23,7 +23,15 @@ from pyspark.sql import functions as F
 import expectations
 from headrace import command
 from headrace.errors import BalanceError, ChecksFailed, UsageError
-from headrace.lake import Committed, Lake, Table, append, application_id
+from headrace.lake import (
+    NO_TABLE,
+    Committed,
+    Lake,
+    Table,
+    append,
+    application_id,
+    version_of,
+)
 from headrace.lake.landing import Batch, Landing
 from headrace.plan import look_at
 from headrace.settings import Settings
@@ -96,7 +104,7 @@ def check(
     failures: list[str] = []
     published = False
     for batch in _to_judge(lake, name, landing):
-        seen = delta.version_of(lake.silver(name))
+        seen = version_of(lake.silver(name))
         parsed = judgeable(spark, lake, name, batch=batch, source=source, checks=checks).persist()
         try:
             rows = with_repeats(spark, parsed, lake, name, source=source, silver_version=seen)
@@ -240,7 +248,7 @@ def with_repeats(
     parsed = rows.where(F.col("_reason").isNull())
     repeated = parsed.groupBy(*key).count().where("count > 1").select(*key)
     silver = None
-    if silver_version != delta.NO_TABLE:
+    if silver_version != NO_TABLE:
         silver = delta.read(spark, lake.silver(name), version=silver_version)
         repeated = repeated.unionByName(
             silver.join(parsed.select(*key), key, "left_semi").select(*key)
@@ -312,11 +320,7 @@ def balance(rows: DataFrame, lake: Lake, name: str, *, batch: str) -> Balance:
             for label, where in (("silver", kept), ("quarantine", bad), ("duplicates", repeated))
         )
     ).collect()[0]
-    read = sum(
-        file.rows or 0
-        for file in Table(lake.bronze(name)).files
-        if file.least.get("_batch") == batch
-    )
+    read = sum(file.rows or 0 for file in Table(lake.bronze(name)).files if file.batch == batch)
     found = Balance(
         read=read, silver=row["silver"], quarantine=row["quarantine"], duplicates=row["duplicates"]
     )
@@ -367,10 +371,10 @@ def publish(
             .select("_raw", *POSITION, _failed_rules(), _reasons(checks).alias("_reason")),
             lake.quarantine(name),
             unit=unit,
-            replace_where=f"_batch = '{batch}'" if left else None,
+            partition_by="_batch",
+            replace=[batch] if left else None,
             recorded=left,
             repeatable=True,
-            statistics_of=["_batch"],
             metadata={"batch": batch, "rows": balance.quarantine},
         )
     times = filter(None, [source.event_time, source.known_at])

@@ -1,29 +1,28 @@
-"""Spark's half of the commit protocol: one write per unit, under the table's lock, read back."""
+"""Spark's half of the commit protocol: tasks write the data files, the driver commits them once."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from py4j.protocol import Py4JError
+import pyarrow as pa
+import pyarrow.compute as pc
+from deltalake import Schema
+from py4j.protocol import Py4JError, Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.types import StructField, StructType
 
-from headrace.errors import CommitConflict, EngineLost
-from headrace.lake import Committed, Table, exclusive, next_version
+from headrace.errors import EngineLost, HeadraceError
+from headrace.lake import Committed, StagedFile, commit, stage_file
 
-_MAX_RECORDS_PER_FILE = 2_000_000
-
-
-NO_TABLE = -1
-
-
-def version_of(table: Path) -> int:
-    """The newest version of a table, or `NO_TABLE`."""
-    current = Table.if_exists(table)
-    return NO_TABLE if current is None else current.version
+_MOST_BYTES = 256 * 2**20  # of the rows of one data file, in memory
+_STAGED = "path string, size bigint, rows bigint, partition string, statistics string"
+_NO_SPACE = "No space left on device"
 
 
 def read(spark: SparkSession, table: Path, *, version: int | None = None) -> DataFrame:
@@ -39,9 +38,9 @@ def write(
     table: Path,
     *,
     unit: str,
-    partition_by: Sequence[str] = (),
-    statistics_of: Sequence[str] = (),
-    replace_where: str | None = None,
+    partition_by: str | None = None,
+    statistics_of: Collection[str] = (),
+    replace: Collection[object] | None = None,
     recorded: int | None = None,
     repeatable: bool = False,
     seen: int | None = None,
@@ -49,69 +48,122 @@ def write(
 ) -> Committed:
     """Commits rows as one unit; a unit that has committed is left as it is.
 
-    Spark skips a write in silence if its transaction version is not above the recorded one, and two
-    drivers on one disk can overwrite each other's commits: so the version is read, the write made
-    and the outcome read back while this process holds the table's lock.
-
     Args:
         rows: What to write; nothing random or clock-dependent may be in it, since a task may run
-            twice.
+            twice. With `partition_by` each Spark partition must be sorted by that column.
         table: The table's folder; made on the first commit.
         unit: From `headrace.lake.application_id`.
-        partition_by: Partition columns, for the first commit.
-        statistics_of: Columns whose bounds each file keeps in the log, for the first commit.
-        replace_where: A predicate on partition columns: what it matches is replaced. Appends if
-            None.
-        recorded: With `repeatable`: the version the caller saw for `unit` when it decided; 0 for
-            none.
-        repeatable: The unit may commit again, if `recorded` is still what stands there.
-        seen: The table's version that the rows were decided on; `NO_TABLE` for none.
+        partition_by: The partition column, if the table has one.
+        statistics_of: Columns whose bounds each file keeps in the log.
+        replace: Values of the partition column whose rows are replaced. Appends if None.
+        recorded: As for `headrace.lake.commit`, and so are `repeatable` and `seen`.
+        repeatable: See there.
+        seen: See there.
         metadata: JSON values for people, in the commit under the key `headrace`.
 
     Raises:
         CommitConflict: Another run committed in between.
         EngineLost: Spark went away.
+        HeadraceError: The disk is full.
     """
-    with exclusive(table):
-        version = next_version(table, unit, recorded=recorded, repeatable=repeatable)
-        if version is None:
-            return Committed(Table(table).version, made=False)
-        if seen is not None and seen != version_of(table):
-            message = "the table changed since these rows were decided on"
-            raise CommitConflict(message, table=table, hint="run again")
-        writer = (
-            rows.write.format("delta")
-            .mode("append" if replace_where is None else "overwrite")
-            .option("txnAppId", unit)
-            .option("txnVersion", version)
-            .option("maxRecordsPerFile", _MAX_RECORDS_PER_FILE)
-            .option("userMetadata", json.dumps({"headrace": dict(metadata or {})}, default=str))
-        )
-        if replace_where is not None:
-            writer = writer.option("replaceWhere", replace_where)
-        if statistics_of:
-            # Bounds of every column would cost more than the columns themselves.
-            writer = writer.option("delta.dataSkippingStatsColumns", ",".join(statistics_of))
-        if partition_by:
-            writer = writer.partitionBy(*partition_by)
-        try:
-            writer.save(table.as_posix())
-        except PySparkException as error:
-            if "Concurrent" in type(error).__name__ or "DELTA_CONCURRENT" in str(error):
-                message = f"the commit was refused: {error}"
-                raise CommitConflict(message, table=table, hint="run again") from error
+    staged = stage(rows, table, partition_by=partition_by, statistics_of=statistics_of)
+    return commit(
+        table,
+        staged,
+        schema=_arrow_schema(rows),
+        unit=unit,
+        partition_by=[partition_by] if partition_by else [],
+        replace=None
+        if replace is None
+        else [(str(partition_by), "in", [str(value) for value in replace])],
+        recorded=recorded,
+        repeatable=repeatable,
+        seen=seen,
+        metadata={"headrace": json.dumps(dict(metadata or {}), default=str)},
+    )
+
+
+def _arrow_schema(rows: DataFrame) -> pa.Schema:
+    """The columns of a table of these rows; Delta's schema is written as Spark's, all nullable."""
+    nullable = StructType([StructField(f.name, f.dataType) for f in rows.schema])
+    return pa.schema(Schema.from_json(nullable.json()))
+
+
+def stage(
+    rows: DataFrame, table: Path, *, partition_by: str | None, statistics_of: Collection[str]
+) -> list[StagedFile]:
+    """Writes rows as data files into a table's folder, in Spark's tasks; nothing is committed."""
+    work = partial(_stage, table=table, partition_by=partition_by, statistics_of=statistics_of)
+    try:
+        found = rows.mapInArrow(work, _STAGED).collect()
+    except (PySparkException, Py4JJavaError) as error:
+        if _NO_SPACE not in str(error):
             raise
-        except (Py4JError, ConnectionError) as error:
-            message = (
-                "Spark went away during the write; the table is as before or has the whole commit"
-            )
-            raise EngineLost(
-                message,
-                table=table,
-                hint="run again: what is committed is not done twice",
-            ) from error
-        after = Table(table)
-        if after.recorded(unit) != version:
-            message = f"the commit of {unit} is not in the table"
-            raise CommitConflict(message, table=table, hint="run again")
-        return Committed(after.version, made=True)
+        message = "the disk is full"
+        raise HeadraceError(
+            message, table=table, hint="free space, then run again: nothing was committed"
+        ) from error
+    except (Py4JError, ConnectionError) as error:
+        message = "Spark went away during the write; nothing of it was committed"
+        raise EngineLost(message, table=table, hint="run again") from error
+    return [
+        StagedFile(row.path, row.size, row.rows, json.loads(row.partition), row.statistics)
+        for row in found
+    ]
+
+
+def _stage(
+    batches: Iterable[pa.RecordBatch],
+    *,
+    table: Path,
+    partition_by: str | None,
+    statistics_of: Collection[str],
+) -> Iterator[pa.RecordBatch]:
+    """Of one task: a file per value of the partition column, big ones in parts."""
+    for value, rows in _files(batches, partition_by):
+        file = stage_file(
+            table,
+            rows,
+            partition={partition_by: value} if partition_by else None,
+            statistics_of=statistics_of,
+        )
+        told = [file.path, file.size, file.rows, json.dumps(dict(file.partition)), file.statistics]
+        yield pa.RecordBatch.from_arrays(
+            [pa.array([cell]) for cell in told],
+            names=["path", "size", "rows", "partition", "statistics"],
+        )
+
+
+def _files(
+    batches: Iterable[pa.RecordBatch], partition_by: str | None
+) -> Iterator[tuple[date | str | None, pa.Table]]:
+    """Cuts sorted rows where the partition column changes, and where a file would be too big."""
+    held: list[pa.RecordBatch] = []
+    value: date | str | None = None
+    for batch in batches:
+        for part_value, part in _runs(batch, partition_by):
+            big = sum(each.nbytes for each in held) >= _MOST_BYTES
+            if held and (part_value != value or big):
+                yield value, pa.Table.from_batches(held)
+                held = []
+            held.append(part)
+            value = part_value
+    if held:
+        yield value, pa.Table.from_batches(held)
+
+
+def _runs(
+    batch: pa.RecordBatch, partition_by: str | None
+) -> Iterator[tuple[date | str | None, pa.RecordBatch]]:
+    """The parts of a batch with the same value of the partition column, without that column."""
+    if not batch.num_rows:
+        return
+    if partition_by is None:
+        yield None, batch
+        return
+    kept = batch.drop_columns([partition_by])
+    start = 0
+    runs = pc.run_end_encode(batch.column(partition_by))
+    for value, end in zip(runs.values.to_pylist(), runs.run_ends.to_pylist(), strict=True):
+        yield value, kept.slice(start, end - start)
+        start = end

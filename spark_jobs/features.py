@@ -341,7 +341,6 @@ def _commit(
     recorded: int,
 ) -> None:
     gold = lake.gold(pipeline.name)
-    days = ", ".join(f"date'{interval.day}'" for interval in intervals)
     placed = rows.repartition("_interval").sortWithinPartitions(
         "_interval", *pipeline.sources[pipeline.features.rows].key
     )
@@ -349,9 +348,9 @@ def _commit(
         placed,
         gold,
         unit=gold_unit(pipeline),
-        partition_by=["_interval"],
+        partition_by="_interval",
         statistics_of=["_fingerprint", "_labels"],
-        replace_where=f"_interval in ({days})" if replaces else None,
+        replace=[interval.day for interval in intervals] if replaces else None,
         recorded=recorded,
         repeatable=True,
         metadata={

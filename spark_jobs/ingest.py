@@ -75,9 +75,7 @@ def ingest(
             raise Transient(message, source=name, hint="run again") from error
         made = made or committed.made
         rows += sum(
-            file.rows or 0
-            for file in Table(lake.bronze(name)).files
-            if file.least.get("_batch") == batch.id
+            file.rows or 0 for file in Table(lake.bronze(name)).files if file.batch == batch.id
         )
     return StageResult(
         name="ingest",

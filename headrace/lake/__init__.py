@@ -1,6 +1,7 @@
 """The lake: table names, reading by version as Arrow, fingerprints, the commit protocol."""
 
 from headrace.lake.commit import (
+    NO_TABLE,
     Committed,
     StagedFile,
     append,
@@ -9,12 +10,14 @@ from headrace.lake.commit import (
     exclusive,
     next_version,
     stage_file,
+    version_of,
 )
 from headrace.lake.fingerprint import digest
 from headrace.lake.paths import Lake
 from headrace.lake.table import DataFile, Table
 
 __all__ = [
+    "NO_TABLE",
     "Committed",
     "DataFile",
     "Lake",
@@ -27,4 +30,5 @@ __all__ = [
     "exclusive",
     "next_version",
     "stage_file",
+    "version_of",
 ]

@@ -1,7 +1,7 @@
-"""The commit protocol of delta-rs tables: files first, then one commit that carries its unit.
+"""The commit protocol: data files first, then one commit that carries its unit.
 
-Spark's half is `spark_jobs/delta.py`. Between processes on one disk every commit to a table, by
-either engine, holds the table's lock: Delta's own log store is safe within one JVM only.
+Spark's and Ray's workers write the files, the driver commits them, always through here: so one
+engine, delta-rs, writes every log. Between processes on one disk a commit holds the table's lock.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ import math
 import os
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ _LOCK_TIMEOUT_S = 600.0
 _STATISTICS_PREFIX = (
     32  # Delta cuts longer strings; cut ones would need care, so they get no statistics
 )
+NO_TABLE = -1
 NO_FEATURES = {"delta.enableDeletionVectors": "false", "delta.columnMapping.mode": "none"}
 
 
@@ -82,7 +83,11 @@ def exclusive(table: Path, *, timeout_s: float = _LOCK_TIMEOUT_S) -> Iterator[No
 
 
 def stage_file(
-    table: Path, rows: pa.Table, *, partition: Mapping[str, date | str | None] | None = None
+    table: Path,
+    rows: pa.Table,
+    *,
+    partition: Mapping[str, date | str | None] | None = None,
+    statistics_of: Collection[str] | None = None,
 ) -> StagedFile:
     """Writes rows as one Parquet file with page checksums into the table's folder, and syncs it.
 
@@ -90,6 +95,7 @@ def stage_file(
         table: The table's folder.
         rows: The rows, without the partition columns.
         partition: Partition column -> its value for all of the rows.
+        statistics_of: Columns whose bounds the log keeps; all if None.
     """
     texts = {
         column: None if value is None else str(value) for column, value in (partition or {}).items()
@@ -106,7 +112,7 @@ def stage_file(
         size=(table / name).stat().st_size,
         rows=rows.num_rows,
         partition=texts,
-        statistics=json.dumps(_statistics(rows)),
+        statistics=json.dumps(_statistics(rows, statistics_of)),
     )
 
 
@@ -120,6 +126,7 @@ def commit(
     replace: Sequence[tuple[str, str, Any]] | None = None,
     recorded: int | None = None,
     repeatable: bool = False,
+    seen: int | None = None,
     metadata: Mapping[str, str] | None = None,
 ) -> Committed:
     """Makes staged files part of a table, in one commit that carries the unit's application id.
@@ -137,6 +144,7 @@ def commit(
         recorded: With `repeatable`: the version the caller saw for `unit` when it decided; 0 for
             none.
         repeatable: The unit may commit again, if `recorded` is still what stands there.
+        seen: The table's version that the files were decided on; `NO_TABLE` for none.
         metadata: Repeated in the commit for people; nothing depends on it.
 
     Raises:
@@ -147,6 +155,9 @@ def commit(
         version = next_version(table, unit, recorded=recorded, repeatable=repeatable)
         if version is None:
             return Committed(Table(table).version, made=False)
+        if seen is not None and seen != version_of(table):
+            message = "the table changed since these rows were decided on"
+            raise CommitConflict(message, table=table, hint="run again")
         current = Table.if_exists(table)
         properties = CommitProperties(
             app_transactions=[Transaction(unit, version, int(time.time() * 1000))],
@@ -182,6 +193,12 @@ def commit(
             message = f"the commit failed: {error}"
             raise HeadraceError(message, table=table, hint="see the message above") from error
         return Committed(Table(table).version, made=True)
+
+
+def version_of(table: Path) -> int:
+    """The newest version of a table, or `NO_TABLE`."""
+    current = Table.if_exists(table)
+    return NO_TABLE if current is None else current.version
 
 
 def next_version(table: Path, unit: str, *, recorded: int | None, repeatable: bool) -> int | None:
@@ -223,8 +240,11 @@ def _add_action(file: StagedFile) -> AddAction:
     )
 
 
-def _statistics(rows: pa.Table) -> dict[str, Any]:
+def _statistics(rows: pa.Table, names: Collection[str] | None) -> dict[str, Any]:
     """Delta's file statistics; none for bounds that could mislead (NaN, infinity, long text)."""
+    if names is not None:
+        told = _statistics(rows.select([n for n in rows.column_names if n in names]), None)
+        return {**told, "numRecords": rows.num_rows}
     least: dict[str, Any] = {}
     greatest: dict[str, Any] = {}
     for name, column in zip(rows.column_names, rows.columns, strict=True):
@@ -234,6 +254,7 @@ def _statistics(rows: pa.Table) -> dict[str, Any]:
             or pa.types.is_integer(kind)
             or pa.types.is_date(kind)
             or pa.types.is_floating(kind)
+            or pa.types.is_timestamp(kind)
         ):
             continue
         bounds = pc.min_max(column).as_py()
@@ -242,9 +263,7 @@ def _statistics(rows: pa.Table) -> dict[str, Any]:
             continue
         if isinstance(low, float) and pc.any(pc.is_nan(column)).as_py():
             continue
-        least[name], greatest[name] = (
-            (str(low), str(high)) if isinstance(low, date) else (low, high)
-        )
+        least[name], greatest[name] = _told(low), _told(high, up=True)
     nulls = {
         name: column.null_count
         for name, column in zip(rows.column_names, rows.columns, strict=True)
@@ -255,6 +274,16 @@ def _statistics(rows: pa.Table) -> dict[str, Any]:
         "maxValues": greatest,
         "nullCount": nulls,
     }
+
+
+def _told(bound: Any, *, up: bool = False) -> Any:  # noqa: ANN401 - any scalar of a column
+    """A bound as Delta's JSON has it: moments in whole milliseconds, the upper one rounded up."""
+    if isinstance(bound, datetime):
+        whole = bound.replace(microsecond=bound.microsecond // 1000 * 1000)
+        if up and whole < bound:
+            whole += timedelta(milliseconds=1)
+        return whole.strftime("%Y-%m-%dT%H:%M:%S.") + f"{whole.microsecond // 1000:03}Z"
+    return str(bound) if isinstance(bound, date) else bound
 
 
 def _plain(value: object) -> bool:

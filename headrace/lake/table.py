@@ -48,6 +48,13 @@ class DataFile:
     least: Mapping[str, Any]
     greatest: Mapping[str, Any]
 
+    @property
+    def batch(self) -> str | None:
+        """The batch that all of its rows belong to; None where the log tells of none, or of two."""
+        found = self.partition.get("_batch") or self.least.get("_batch")
+        last = self.partition.get("_batch") or self.greatest.get("_batch")
+        return str(found) if found is not None and found == last else None
+
 
 class Table:
     """A Delta table at one version; the newest if none is given. It never changes once opened.

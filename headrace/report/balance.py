@@ -68,9 +68,8 @@ def rows_by_batch(table: Table, batches: Collection[str]) -> Counter[str]:
     counted: Counter[str] = Counter()
     mixed = []
     for file in table.files:
-        batch = file.least.get("_batch")
-        if batch in batches and batch == file.greatest.get("_batch") and file.rows is not None:
-            counted[str(batch)] += file.rows
+        if file.batch in batches and file.rows is not None:
+            counted[file.batch] += file.rows
         else:
             mixed.append(file)
     if mixed:

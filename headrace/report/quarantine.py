@@ -35,8 +35,7 @@ def quarantined(table: Table, batches: Collection[str]) -> list[Quarantined]:
     counted: Counter[str] = Counter()
     examples: dict[str, list[dict[str, Any]]] = {}
     for file in table.files:
-        least = file.least.get("_batch")
-        if least is not None and least == file.greatest.get("_batch") and least not in batches:
+        if file.batch is not None and file.batch not in batches:
             continue
         flat = _one_row_per_rule(table.arrow(_PLACED, files=[file]), batches)
         texts = table.arrow(_TEXTS, files=[file])

@@ -7,14 +7,17 @@ Fixtures are the user's steps, in order: each one asks for the step before it.
 
 from __future__ import annotations
 
+import contextlib
 import html
 import json
 import os
 import re
 import signal
 import time
+from dataclasses import dataclass
 from datetime import date, timedelta
 
+import psutil
 import pytest
 from sklearn.metrics import roc_auc_score
 
@@ -105,7 +108,7 @@ def other(project, first):
 
 
 def interrupted(user, *, by, once):
-    """A run that got a signal once a table of this layer stood: its code, its seconds since."""
+    """A run that got a signal once a table of this layer stood."""
     command = user.start("run", "pipeline.yaml")
     end = time.monotonic() + 120
     while not any(name.startswith(once) for name in user.versions()):
@@ -114,25 +117,55 @@ def interrupted(user, *, by, once):
         time.sleep(0.2)
     sent = time.monotonic()
     command.send_signal(by)
-    return command.wait(timeout=120), time.monotonic() - sent
+    code, seconds = command.wait(timeout=120), time.monotonic() - sent
+    return Stopped(code, seconds, (user.folder / "err").read_text(), user.versions(), left(user))
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """What a run left that got a signal."""
+
+    code: int
+    seconds: float
+    err: str
+    versions: dict[str, int]
+    processes: list[str]
+
+
+def left(user):
+    """Processes of a user's runs that still live: their Prefect has a home of its own."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if process.environ().get("PREFECT_HOME") == user.prefect_home.as_posix():
+                found.append(" ".join(process.cmdline()[:4]))
+    return found
 
 
 @pytest.fixture(scope="module")
 def killed(other):
     """The tables of a run that was killed once something stood in bronze."""
-    interrupted(other, by=signal.SIGKILL, once="bronze/")
-    return other.versions()
+    return interrupted(other, by=signal.SIGKILL, once="bronze/").versions
 
 
 @pytest.fixture(scope="module")
 def stopped(other, killed):
-    """The next run, asked to stop once something stood in silver: code, seconds, words, tables."""
-    code, seconds = interrupted(other, by=signal.SIGTERM, once="silver/")
-    return code, seconds, (other.folder / "err").read_text(), other.versions()
+    """The next run, asked to stop once something stood in silver: Spark was at work."""
+    for process in psutil.process_iter():  # what a kill left of Prefect's temporary server
+        with contextlib.suppress(psutil.Error):
+            if process.environ().get("PREFECT_HOME") == other.prefect_home.as_posix():
+                process.kill()
+    return interrupted(other, by=signal.SIGTERM, once="silver/")
 
 
 @pytest.fixture(scope="module")
-def completed(other, stopped):
+def stopped_again(other, stopped):
+    """The run after that, interrupted from the keyboard once a model stood: Ray was at work."""
+    return interrupted(other, by=signal.SIGINT, once="aliases")
+
+
+@pytest.fixture(scope="module")
+def completed(other, stopped_again):
     return other.headrace("run", "pipeline.yaml")
 
 
@@ -297,12 +330,14 @@ def test_a_killed_run_left_work_to_do(killed):
     assert not any(name.startswith("scores/") for name in killed)
 
 
-def test_a_run_asked_to_stop_stops_soon_and_quietly(stopped):
-    code, seconds, err, versions = stopped
-    assert code != 0
-    assert seconds < 30
-    assert len(err.splitlines()) < 60, err
-    assert "scores/rides" not in versions
+def test_a_run_asked_to_stop_stops_soon_quietly_and_wholly(stopped, stopped_again):
+    assert (stopped.code, stopped_again.code) == (143, 130)
+    for run in (stopped, stopped_again):
+        assert run.seconds < 30
+        assert "stopped; what was committed stands" in run.err
+        assert len(run.err.splitlines()) < 10, run.err
+        assert run.processes == []
+    assert "gold/rides" not in stopped.versions
 
 
 @pytest.mark.parametrize("table", ["silver/rides", "silver/ends", "gold/rides", "scores/rides"])

@@ -11,6 +11,7 @@ import yaml
 
 import headrace
 from headrace.errors import TrainingError, UsageError
+from headrace.evaluation import history
 from headrace.lake import Table
 from headrace.models import registry
 from headrace.settings import Settings
@@ -120,8 +121,13 @@ def test_the_command_line_runs_again_without_ray(trained, declared, moment, tmp_
         [sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "False"
-    told = json.loads((trained.runs("r2") / "train-flights.json").read_text())
+    told = json.loads((trained.runs("r2") / f"train-flights-{moment}.json").read_text())
     assert StageResult.from_json(told).outcome is Outcome.ALREADY_DONE
+
+
+def test_the_newest_training_is_the_one_with_the_latest_moment(trained, first_training):
+    assert history.newest(trained, "flights").detail == first_training[1].detail
+    assert history.newest(trained, "others") is None
 
 
 def test_equal_rows_in_other_files_give_the_same_model_and_leaderboard(

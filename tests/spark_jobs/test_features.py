@@ -123,6 +123,18 @@ def test_building_again_writes_no_version(built):
     assert Table(built.lake.gold("trips")).version == version
 
 
+def test_rows_published_after_the_decision_wait_for_the_next_one(built):
+    from spark_jobs import features
+
+    shutil.rmtree(built.lake.gold("trips"))
+    due = features_due(built.pipeline, built.lake)
+    before = sum(interval.rows for interval in due.missing)
+    built.deliver("trips", "late.csv", "77,A,2013-12-02T12:00:00Z,1")
+    built.publish("trips")
+    result = features.build(built.spark, built.lake, pipeline=built.pipeline, due=due)
+    assert result.rows["built"] == before == len(built.gold())
+
+
 def test_a_changed_declaration_makes_every_interval_stale(built):
     built.declare(("over: 2 days", "over: 1 days"))
     assert len(features_due(built.pipeline, built.lake).stale) == 2
@@ -139,7 +151,11 @@ def test_content_does_not_depend_on_partitions(built, partitions):
     conf.set("spark.sql.shuffle.partitions", partitions)
     try:
         with features.gold_rows(
-            built.spark, built.lake, pipeline=built.pipeline, intervals=due.stale
+            built.spark,
+            built.lake,
+            pipeline=built.pipeline,
+            intervals=due.stale,
+            versions=due.versions,
         ) as gold:
             rows = gold.collect()
     finally:

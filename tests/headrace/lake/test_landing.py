@@ -171,3 +171,18 @@ def test_a_symbolic_link_is_set_aside(feed: Feed, tmp_path: Path):
     landing = feed.look()
     assert landing.pending == ()
     assert "symbolic link" in str(landing.set_aside[0].problem)
+
+
+def test_a_file_whose_name_is_not_utf8_is_set_aside_by_a_readable_name(feed: Feed):
+    path = Path(os.fsdecode(os.fsencode(feed.folder) + b"/caf\xe9.csv"))
+    path.write_text("k\n1\n")
+    os.utime(path, (time.time() - 60,) * 2)
+    feed.deliver("a.csv", "k\n2\n")
+    landing = feed.look()
+    (aside,) = landing.set_aside
+    assert (aside.name, aside.problem) == (
+        "weather/caf\\udce9.csv",
+        "its path is not UTF-8: give it another name",
+    )
+    register(feed.lake, "weather", landing, seen_at=NOW)
+    assert [len(batch.files) for batch in feed.look().pending] == [1]

@@ -6,8 +6,10 @@ from html.parser import HTMLParser
 import pyarrow as pa
 import pytest
 
+from headrace.errors import CorruptArtifact
 from headrace.lake import Lake, append
 from headrace.report import latest, write
+from headrace.runs import perform
 from headrace.stage import Outcome
 
 CHECKS = pa.schema(
@@ -138,6 +140,19 @@ def test_failed_check_shows_the_verdicts_that_stopped_it(page, lake, tell):
     assert "flights: rule row_count is broken, its batch is not published" in words
     assert "broken: not published" in words
     assert "min_value=1" in words
+
+
+def test_failed_stage_is_told_in_the_words_of_its_error(page, lake, tell):
+    tell("ingest", "flights", rows={"read": 0})
+
+    def work():
+        message = "a file of the table is missing"
+        raise CorruptArtifact(message, table="silver/flights", hint="restore it")
+
+    with pytest.raises(CorruptArtifact):
+        perform("features", "flights", work, folder=lake.runs("r1"))
+    words = page("r1").words
+    assert "features of flights failed: CorruptArtifact: a file of the table is missing" in words
 
 
 def test_files_set_aside_are_named_with_their_problem(page, tell):
