@@ -68,6 +68,7 @@ class Execution:
         self.set_aside: list[str] = []
         self.now = datetime.now(UTC)
         self._engines = ExitStack()
+        self._session_held = ExitStack()
         self._lock = threading.Lock()
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="start-spark")
         self._has_ray = False
@@ -86,6 +87,7 @@ class Execution:
     ) -> None:
         # A SparkSession left running aborts an interpreter that also used delta-rs.
         self._pool.shutdown(wait=True)
+        self._session_held.close()
         self._engines.close()
 
     def wants(self, stage: str) -> bool:
@@ -278,15 +280,26 @@ class Execution:
     def _session(self) -> SparkSession:
         from spark_jobs.session import open_session
 
-        return self._engines.enter_context(open_session(self.request.settings))
+        return self._session_held.enter_context(open_session(self.request.settings))
 
     def _join_ray(self) -> None:
-        """One Ray for training and scoring: a second start would cost more than the scoring."""
+        """One Ray for training and scoring: a second start would cost more than the scoring.
+
+        What Spark had to do is done by then, and its memory is wanted.
+        """
         if not self._has_ray:
+            self._stop_spark()
             from ray_tasks.cluster import connected
 
             self._engines.enter_context(connected(self.request.settings))
             self._has_ray = True
+
+    def _stop_spark(self) -> None:
+        with self._lock:
+            if self._starting is not None:
+                self._starting.result()
+                self._session_held.close()
+                self._starting = None
 
     def _spark(self) -> SparkSession:
         return self._start_spark().result()

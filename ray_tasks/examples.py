@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -83,14 +83,15 @@ def read(lake: Lake, pipeline: Pipeline, *, moment: date) -> Examples:
     features = pipeline.features.names
     key = pipeline.sources[pipeline.features.rows].key
     target = (pipeline.target.name, "_target_known_at")
-    columns = list(dict.fromkeys(("_interval", *key, *features, *target, *_STAMPS)))
+    columns = list(dict.fromkeys(("_interval", *key, *features, *target)))
     rows = gold.arrow(columns, partitions={"_interval": before})
     finite = pc.is_null(refusals(rows, features))
     kept = rows.filter(finite)
     kept = kept.sort_by([("_interval", "ascending"), *((name, "ascending") for name in key)])
     parts = time_split(kept, pipeline, moment=moment)
     known = kept.column(pipeline.target.name)
-    data, intervals = _content(kept, np.concatenate([parts.train.rows, parts.validation.rows]))
+    places = np.concatenate([parts.train.rows, parts.validation.rows])
+    days = set(kept.column("_interval").take(pa.array(places)).to_pylist())
     return Examples(
         rows=kept,
         features=features,
@@ -98,13 +99,16 @@ def read(lake: Lake, pipeline: Pipeline, *, moment: date) -> Examples:
         parts=parts,
         infinite=rows.num_rows - kept.num_rows,
         version=gold.version,
-        data=data,
-        intervals=intervals,
+        data=_content(gold, days),
+        intervals=len(days),
     )
 
 
-def _content(rows: pa.Table, places: Integers) -> tuple[str, int]:
-    """Digest and number of the intervals, by what gold says of their content."""
-    stamps = rows.select(["_interval", *_STAMPS]).take(pa.array(places))
-    unique = stamps.group_by(stamps.column_names).aggregate([]).sort_by("_interval").to_pylist()
-    return digest([[str(value) for value in row.values()] for row in unique]), len(unique)
+def _content(gold: Table, days: Collection[date]) -> str:
+    """Digest of the content of these intervals, as gold's log tells it."""
+    stamps = {
+        (file.partition["_interval"].isoformat(), *(file.least[name] for name in _STAMPS))
+        for file in gold.files
+        if file.partition["_interval"] in days
+    }
+    return digest(sorted(stamps))

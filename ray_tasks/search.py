@@ -46,7 +46,22 @@ class Searched:
     seconds: float
 
 
-def search(problem: Problem, *, trials: int, storage: Path) -> list[Searched]:
+def shared(problem: Problem) -> tuple[ray.ObjectRef[Problem], Problem]:
+    """Puts the problem into the object store: its reference, and the same read from there.
+
+    Whoever drops the problem as given holds its matrices once, not twice.
+
+    Raises:
+        TrainingError: The matrices do not fit.
+    """
+    _check_size(problem)
+    reference = ray.put(problem)
+    return reference, ray.get(reference)
+
+
+def search(
+    problem: Problem, *, reference: ray.ObjectRef[Problem], trials: int, storage: Path
+) -> list[Searched]:
     """Tries each algorithm with its defaults, and a tuned one `trials` times in all.
 
     Each trial has one thread, and there are as many at a time as cores. Equal arguments give equal
@@ -54,6 +69,7 @@ def search(problem: Problem, *, trials: int, storage: Path) -> list[Searched]:
 
     Args:
         problem: What to fit, and to judge on.
+        reference: The same in the object store, from `shared`.
         trials: Per algorithm that has a search space.
         storage: Folder for Tune's own files, seen by all nodes; removed afterwards.
 
@@ -61,14 +77,13 @@ def search(problem: Problem, *, trials: int, storage: Path) -> list[Searched]:
         One entry per algorithm, in the order of `problem.algorithms`.
 
     Raises:
-        TrainingError: The matrices do not fit, or all trials but those of baselines failed.
+        TrainingError: All trials but those of baselines failed.
         EngineLost: Ray went away.
     """
-    _check_size(problem)
     plans = [Plan(entry, trials, problem.seed) for entry in problem.algorithms.values()]
     os.environ.update(_QUIET)
     tuner = tune.Tuner(
-        tune.with_resources(tune.with_parameters(Trial, problem=problem), {"cpu": 1}),
+        tune.with_resources(tune.with_parameters(Trial, problem=[reference]), {"cpu": 1}),
         tune_config=tune.TuneConfig(
             search_alg=Suggestions(plans),
             num_samples=sum(plan.total for plan in plans),

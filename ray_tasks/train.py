@@ -60,25 +60,30 @@ def train(
     with connected(settings):
         # Here, since Ray must not be imported before `connected` has set its environment.
         from ray_tasks.contest import Training, contest
-        from ray_tasks.search import search
+        from ray_tasks.search import search, shared
         from ray_tasks.trial import Problem
 
         algorithms = _algorithms(pipeline)
         encodings = examples.encodings(
             sorted({entry.needs.categories for entry in algorithms.values()})
         )
-        problem = Problem(
-            algorithms,
-            train=examples.samples(encodings, examples.parts.train),
-            validation=examples.samples(encodings, examples.parts.validation),
-            metric=Metric(pipeline.training.metric),
-            seed=pipeline.training.seed,
+        reference, problem = shared(
+            Problem(
+                algorithms,
+                train=examples.samples(encodings, examples.parts.train),
+                validation=examples.samples(encodings, examples.parts.validation),
+                metric=Metric(pipeline.training.metric),
+                seed=pipeline.training.seed,
+            )
         )
         searched = search(
-            problem, trials=pipeline.training.trials, storage=lake.runs(run) / f"tune-{moment}"
+            problem,
+            reference=reference,
+            trials=pipeline.training.trials,
+            storage=lake.runs(run) / f"tune-{moment}",
         )
-    training = Training(pipeline, moment, examples, encodings, problem.train, aliases)
-    met = contest(training, lake, searched)
+        training = Training(pipeline, moment, examples, encodings, problem.train, aliases)
+        met = contest(training, lake, searched)
     result = _result(training, searched, met)
     tables = _publish(training, lake, met, result=result, run=run)
     seconds = round(time.monotonic() - started, 3)

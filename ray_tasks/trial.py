@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import ray
 from ray.tune import Trainable
 from threadpoolctl import threadpool_limits
 
@@ -41,11 +42,12 @@ class Trial(Trainable):
     """One fit and its metrics on validation; the actor serves one trial after another."""
 
     def setup(  # type: ignore[override]  # `with_parameters` adds what Ray's own type leaves out
-        self, config: dict[str, Any], *, problem: Problem
+        self, config: dict[str, Any], *, problem: Sequence[ray.ObjectRef[Problem]]
     ) -> None:
-        """Keeps the problem, whose matrices are read from shared memory."""
+        """Reads the problem from shared memory; by reference, or Ray would store it once more."""
         del config
-        self._problem = problem
+        (reference,) = problem
+        self._problem = ray.get(reference)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Ready for another trial."""

@@ -68,8 +68,9 @@ def rows_by_batch(table: Table, batches: Collection[str]) -> Counter[str]:
     counted: Counter[str] = Counter()
     mixed = []
     for file in table.files:
-        if file.batch in batches and file.rows is not None:
-            counted[file.batch] += file.rows
+        batch = file.batch
+        if batch is not None and batch in batches and file.rows is not None:
+            counted[batch] += file.rows
         else:
             mixed.append(file)
     if mixed:

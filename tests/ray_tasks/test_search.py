@@ -9,7 +9,7 @@ from headrace.errors import TrainingError
 from headrace.evaluation.metrics import Metric
 from headrace.models.algorithms import named
 from headrace.models.algorithms.algorithm import Samples
-from ray_tasks.search import search
+from ray_tasks.search import search, shared
 from ray_tasks.trial import Problem
 
 pytestmark = pytest.mark.usefixtures("ray_local")
@@ -42,9 +42,14 @@ def problem(*algorithms):
     return Problem(entries, matrices, matrices, Metric.ROC_AUC, 7)
 
 
+def searched(problem, **options):
+    reference, held = shared(problem)
+    return search(held, reference=reference, **options)
+
+
 def test_failed_trials_are_counted_beside_those_that_succeed(tmp_path):
     lightgbm = named("lightgbm")
-    found = search(
+    found = searched(
         problem(PRIOR, failing_algorithm("no such thing"), lightgbm),
         trials=2,
         storage=tmp_path / "t",
@@ -61,16 +66,16 @@ def test_failed_trials_are_counted_beside_those_that_succeed(tmp_path):
 
 def test_a_search_where_only_baselines_succeed_is_an_error_with_the_reason(tmp_path):
     with pytest.raises(TrainingError, match="every trial failed: ValueError: no such thing"):
-        search(problem(PRIOR, failing_algorithm("no such thing")), trials=2, storage=tmp_path)
+        searched(problem(PRIOR, failing_algorithm("no such thing")), trials=2, storage=tmp_path)
 
 
 def test_predictions_that_are_not_numbers_are_a_failed_trial(tmp_path):
     with pytest.raises(TrainingError, match="every trial failed: predictions are not finite"):
-        search(problem(PRIOR, infinite_algorithm()), trials=2, storage=tmp_path)
+        searched(problem(PRIOR, infinite_algorithm()), trials=2, storage=tmp_path)
 
 
-def test_matrices_beyond_the_object_store_are_refused_with_the_way_out(tmp_path):
+def test_matrices_beyond_the_object_store_are_refused_with_the_way_out():
     huge = Samples(np.broadcast_to(np.zeros(1), (10**9, 4)), np.zeros(1))
     too_big = replace(problem(PRIOR), train={"codes": huge})
     with pytest.raises(TrainingError, match="HEADRACE_RAY_OBJECT_STORE_GIB"):
-        search(too_big, trials=1, storage=tmp_path)
+        shared(too_big)
