@@ -354,7 +354,7 @@ def _run(
     with progress(OUT):
         from flows.pipeline import pipeline as flow
 
-        flow(
+        outcome = flow(
             file=str(file),
             run=name,
             lake=str(settings.lake),
@@ -365,7 +365,8 @@ def _run(
             require_promotion=require_promotion,
         )
     page = Lake(settings.lake).report(name)
-    OUT.print(f"done; the page of this run: {page}" if page.exists() else "done", soft_wrap=True)
+    told = f"; the page of this run: {page}" if page.exists() else ""
+    OUT.print(f"{outcome}{told}", soft_wrap=True)
 
 
 if __name__ == "__main__":

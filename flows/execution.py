@@ -19,7 +19,7 @@ from headrace import plan, runs
 from headrace.errors import FeatureError, GateRefused
 from headrace.evaluation import history
 from headrace.intervals import features_due
-from headrace.lake import Lake, Table
+from headrace.lake import Lake, Table, application_id
 from headrace.lake.landing import Landing
 from headrace.settings import Settings
 from headrace.spec.model import Pipeline
@@ -75,8 +75,6 @@ class Execution:
         self._starting: Future[SparkSession] | None = None
 
     def __enter__(self) -> Self:
-        if any(landing.pending for landing in self.landings.values()):
-            self._start_spark()
         return self
 
     def __exit__(
@@ -89,6 +87,11 @@ class Execution:
         self._pool.shutdown(wait=True)
         self._session_held.close()
         self._engines.close()
+
+    def start(self) -> None:
+        """Starts Spark in the background, if there is a batch to read or to judge."""
+        if any(landing.pending for landing in self.landings.values()):
+            self._start_spark()
 
     def wants(self, stage: str) -> bool:
         """Whether the request includes a stage."""
@@ -118,6 +121,19 @@ class Execution:
     def has_records(self) -> bool:
         """Whether a stage has left its result, or why it failed."""
         return self.lake.runs(self.request.run).is_dir()
+
+    @property
+    def units(self) -> list[str]:
+        """What this run may work on: batches, and gold, trainings and scores as a whole."""
+        batches = [
+            application_id(source, stage, batch.id)
+            for stage in ("ingest", "check")
+            if self.wants(stage)
+            for source, landing in self.landings.items()
+            for batch in landing.pending
+        ]
+        later = [stage for stage in ("features", "train", "score") if self.wants(stage)]
+        return batches + [application_id(self.pipeline.name, stage, "all") for stage in later]
 
     def ingest(self, source: str) -> StageResult:
         """The stage `ingest` of a source."""

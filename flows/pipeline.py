@@ -21,6 +21,8 @@ from prefect.tasks import Task
 
 from flows.execution import Execution, Request, demand_promotion
 from headrace.errors import FeatureError, HeadraceError, Transient, UnreadableInput
+from headrace.lake import Lake
+from headrace.lake.claims import Disk, claimed
 from headrace.settings import Settings
 from headrace.spec import load
 from headrace.spec.model import ValuesOf
@@ -123,8 +125,10 @@ def pipeline(  # noqa: PLR0917 - Prefect shows them as a form and passes them by
     stale: bool = False,
     days: list[date] | None = None,
     require_promotion: bool = False,
-) -> None:
+) -> str:
     """Runs the stages of a pipeline in order; sources side by side.
+
+    A second run of the same work, while the first is at it, does nothing.
 
     Args:
         file: The pipeline file.
@@ -136,6 +140,9 @@ def pipeline(  # noqa: PLR0917 - Prefect shows them as a form and passes them by
         days: The only intervals to build and score, if not all that lack them.
         require_promotion: A refused promotion is a failure.
 
+    Returns:
+        `done`, or which run is at it already.
+
     Raises:
         HeadraceError: The first failure; what does not depend on it was done all the same.
     """
@@ -143,7 +150,14 @@ def pipeline(  # noqa: PLR0917 - Prefect shows them as a form and passes them by
     request = Request(
         load(file), settings, run, first, only, stale, None if days is None else tuple(days)
     )
-    with Execution(request) as execution:
+    lake_claims = Disk(Lake(settings.lake).claims)
+    with (
+        Execution(request) as execution,
+        claimed(lake_claims, execution.units, owner=run) as other,
+    ):
+        if other is not None:
+            return f"already running: run {other.owner} is at {other.unit}"
+        execution.start()
         try:
             _run_stages(execution)
         except Exception as error:  # not one that was asked to stop: it stops without a page
@@ -154,6 +168,7 @@ def pipeline(  # noqa: PLR0917 - Prefect shows them as a form and passes them by
             raise
         _report(execution)
         _raise_late(execution, require_promotion=require_promotion)
+        return "done"
 
 
 def _report(execution: Execution) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import uuid
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from headrace import faults
 from headrace.errors import HeadraceError, StageFailed
 from headrace.stage import StageResult
 
@@ -38,6 +40,7 @@ def perform(
     """
     try:
         result = work()
+        faults.point(stage, "after_return")
     except Exception as error:
         told = _told(error, stage, subject)
         failure = Failure(stage, subject, type(told).__name__, str(told))
@@ -67,10 +70,19 @@ def failures(folder: Path) -> list[Failure]:
 
 
 def _told(error: Exception, stage: str, subject: str) -> Exception:
-    """The error itself, or what an engine's own exception says.
+    """The error itself, or what an engine's own exception, or a full disk, comes to.
 
     Spark's exceptions ask the JVM for their text: told now, while there is one.
     """
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        message = "the disk is full"
+        return StageFailed(
+            message,
+            stage=stage,
+            of=subject,
+            file=error.filename,
+            hint="free space, then run again: what was committed stands",
+        )
     if type(error).__module__.partition(".")[0] not in _ENGINES:
         return error
     text = "\n".join(str(error).splitlines()[:_LINES_TOLD])

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from headrace import command
+from headrace import command, faults
 from headrace.errors import BalanceError, EngineLost, UsageError
 from headrace.intervals import SCORE_VERSION
 from headrace.lake import DataFile, Lake, Table, application_id, commit
@@ -73,6 +73,7 @@ def score(
         EngineLost: Ray went away.
     """
     started = time.monotonic()
+    faults.point("score", "before_read")
     scores = Table.if_exists(lake.scores(pipeline.name))
     gold = Table(lake.gold(pipeline.name))
     due = unscored(pipeline, gold, scores, sorted(set(intervals)), stale=stale)
@@ -86,6 +87,7 @@ def score(
             notes=("every interval has its scores",),
         )
     work = _planned(pipeline, lake, gold, scores, due)
+    faults.point("score", "after_read")
     counts = {"read": 0, "scored": 0, "refused": 0}
     tables: dict[str, int] = {}
     with connected(settings):

@@ -14,7 +14,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
-from headrace import command
+from headrace import command, faults
 from headrace.evaluation import history
 from headrace.evaluation.metrics import Metric
 from headrace.lake import Lake
@@ -55,7 +55,9 @@ def train(
     done = history.recall(lake, pipeline.name, moment.isoformat())
     if done is not None:
         return replace(done, outcome=Outcome.ALREADY_DONE, seconds=time.monotonic() - started)
+    faults.point("train", "before_read")
     examples = read(lake, pipeline, moment=moment)
+    faults.point("train", "after_read")
     aliases = registry.aliases(lake, pipeline.name)
     with connected(settings):
         # Here, since Ray must not be imported before `connected` has set its environment.

@@ -21,7 +21,7 @@ from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
 import expectations
-from headrace import command
+from headrace import command, faults
 from headrace.errors import BalanceError, ChecksFailed, UsageError
 from headrace.lake import (
     NO_TABLE,
@@ -103,6 +103,7 @@ def check(
     verdicts: list[dict[str, Any]] = []
     failures: list[str] = []
     published = False
+    faults.point("check", "before_read")
     for batch in _to_judge(lake, name, landing):
         seen = version_of(lake.silver(name))
         parsed = judgeable(spark, lake, name, batch=batch, source=source, checks=checks).persist()
@@ -112,6 +113,7 @@ def check(
                 asdict(verdict)
                 for verdict in expectations.judge(rows.where(F.col("_reason").isNull()), checks)
             ]
+            faults.point("check", "after_read")
             verdicts += [{"batch": batch.id, **verdict} for verdict in judged]
             _store(lake, name, judged, batch=batch.id, run=run, now=now)
             broken = [v["rule"] for v in judged if v["action"] == Action.FAIL and not v["success"]]

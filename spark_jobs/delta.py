@@ -20,7 +20,7 @@ from pyspark.sql.types import StructField, StructType
 from headrace.errors import EngineLost, HeadraceError
 from headrace.lake import Committed, StagedFile, commit, stage_file
 
-_MOST_BYTES = 256 * 2**20  # of the rows of one data file, in memory
+_MOST_BYTES = 64 * 2**20  # of the rows of one data file, in memory, which a worker holds at a time
 _STAGED = "path string, size bigint, rows bigint, partition string, statistics string"
 _NO_SPACE = "No space left on device"
 
@@ -127,6 +127,8 @@ def _stage(
             partition={partition_by: value} if partition_by else None,
             statistics_of=statistics_of,
         )
+        del rows
+        pa.default_memory_pool().release_unused()  # the worker lives on, and serves other tasks
         told = [file.path, file.size, file.rows, json.dumps(dict(file.partition)), file.statistics]
         yield pa.RecordBatch.from_arrays(
             [pa.array([cell]) for cell in told],

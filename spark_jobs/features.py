@@ -18,7 +18,7 @@ from functools import partial
 from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
-from headrace import command
+from headrace import command, faults
 from headrace.errors import BalanceError
 from headrace.intervals import FeaturesDue, Interval, features_due, gold_unit
 from headrace.lake import Lake, Table
@@ -48,6 +48,7 @@ def build(
         BalanceError: Gold has not one row per row of `features.rows`.
     """
     started = time.monotonic()
+    faults.point("features", "before_read")
     again = due.stale if stale else ()
     rebuilt = {interval.day for interval in again}
     labels_only = tuple(interval for interval in due.unlabelled if interval.day not in rebuilt)
@@ -58,6 +59,7 @@ def build(
             with gold_rows(
                 spark, lake, pipeline=pipeline, intervals=intervals, versions=due.versions
             ) as rows:
+                faults.point("features", "after_read")
                 _commit(rows, lake, pipeline, intervals, replaces=replaces, recorded=recorded)
             recorded += 1
     if labels_only:

@@ -15,7 +15,7 @@ from pyspark.errors import PythonException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from headrace import command
+from headrace import command, faults
 from headrace.errors import SchemaChanged, Transient
 from headrace.lake import Lake, Table, application_id
 from headrace.lake.landing import Batch, Landing, LandingFile, register
@@ -55,9 +55,11 @@ def ingest(
         Transient: A file changed while it was read; nothing of its batch was written.
     """
     started = time.monotonic()
+    faults.point("ingest", "before_read")
     for batch in landing.pending:
         _same_columns(name, source, batch.files)
     register(lake, name, landing, seen_at=now)
+    faults.point("ingest", "after_read")
     made, rows = False, 0
     for batch in landing.pending:
         try:

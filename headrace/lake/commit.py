@@ -26,6 +26,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError
 from deltalake.transaction import AddAction, create_table_with_add_actions
 from filelock import FileLock, Timeout
 
+from headrace import faults
 from headrace.errors import CommitConflict, HeadraceError
 from headrace.lake.table import Table
 
@@ -59,6 +60,11 @@ class Committed:
 def application_id(subject: str, stage: str, unit: str) -> str:
     """The application transaction id of a unit of work, such as `weather/check/<batch>`."""
     return f"{subject}/{stage}/{unit}"
+
+
+def stage_of(unit: str) -> str:
+    """The stage of a unit of work."""
+    return unit.partition("/")[2].partition("/")[0] or unit
 
 
 @contextmanager
@@ -151,6 +157,8 @@ def commit(
         CommitConflict: Someone committed the unit in between (`repeatable`), or the table changed
             under us.
     """
+    stage = stage_of(unit)
+    faults.point(stage, "after_staged_write", [table / file.path for file in files])
     with exclusive(table):
         version = next_version(table, unit, recorded=recorded, repeatable=repeatable)
         if version is None:
@@ -166,6 +174,7 @@ def commit(
             max_commit_retries=0,
         )
         actions = [_add_action(file) for file in files]
+        faults.point(stage, "before_commit")
         try:
             if current is None:
                 create_table_with_add_actions(
@@ -192,6 +201,7 @@ def commit(
         except DeltaError as error:
             message = f"the commit failed: {error}"
             raise HeadraceError(message, table=table, hint="see the message above") from error
+        faults.point(stage, "after_commit")
         return Committed(Table(table).version, made=True)
 
 

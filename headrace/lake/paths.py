@@ -64,6 +64,11 @@ class Lake:
         """Which model is champion, since when; the newest row of a pipeline and alias holds."""
         return self.root / "aliases"
 
+    @property
+    def claims(self) -> Path:
+        """Which run works on which unit; see `headrace.lake.claims`."""
+        return self.root / "claims"
+
     def models(self, pipeline: str) -> Path:
         """One folder per model, named by its digest."""
         return self.root / "models" / pipeline

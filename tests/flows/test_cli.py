@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 
@@ -86,14 +85,6 @@ def test_a_lake_that_is_no_folder_exits_2(headrace, lake, problem):
     code, out, err = headrace("plan", "--lake", lake)
     assert (code, out) == (2, "")
     assert problem in " ".join(err.split())
-
-
-def test_landing_files_are_not_looked_at_where_none_is_wanted(headrace, folder):
-    shutil.rmtree(folder / "landing")
-    assert headrace("run", "pipeline.yaml")[0] == 2
-    code, out, _ = headrace("run", "pipeline.yaml", "--only", "train")
-    assert code == 0
-    assert "already done" not in out or "waiting" in out
 
 
 def test_the_command_alone_shows_its_help(headrace):
