@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from pydantic import ValidationError
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as Grid
 
+from flows import quarantine, upkeep
+from flows.options import DEFAULT, ERR, OUT, File, LakeFolder, settings_of
 from flows.progress import progress
 from headrace.errors import HeadraceError, UsageError
 from headrace.lake import Lake
@@ -29,7 +30,6 @@ from headrace.stage import STAGES, Outcome, Stage
 if TYPE_CHECKING:
     from headrace.spec.model import Pipeline
 
-OUT, ERR = Console(), Console(stderr=True)
 app = typer.Typer(
     name="headrace",
     no_args_is_help=True,
@@ -42,17 +42,10 @@ app = typer.Typer(
     "3 promotion refused under `--require-promotion`.",
 )
 
-File = Annotated[Path, typer.Argument(help="The pipeline file.", show_default=True)]
-LakeFolder = Annotated[
-    Path | None,
-    typer.Option(
-        "--lake",
-        help="The lake's folder; $HEADRACE_LAKE or ./lake if not given.",
-        show_default=False,
-    ),
-]
+app.add_typer(quarantine.app, name="quarantine")
+app.add_typer(upkeep.app)
+
 StageName = Literal["ingest", "check", "features", "train", "score", "report"]
-DEFAULT = Path("pipeline.yaml")
 _STOPPED = "stopped; what was committed stands, and the next run completes the rest"
 INTERRUPTED, TERMINATED = 130, 143  # exit codes of a shell: 128 + the signal; typer's for Ctrl-C
 
@@ -85,7 +78,7 @@ def plan(
     """
     from headrace.spec import load
 
-    stages = _plan(load(file), _settings(lake))
+    stages = _plan(load(file), settings_of(lake))
     OUT.print(_grid(stages, every=every))
     todo = sum(stage.outcome in {Outcome.MISSING, Outcome.WAITING} for stage in stages)
     OUT.print(
@@ -155,7 +148,7 @@ def backfill(
     from headrace.intervals import features_due
     from headrace.spec import load
 
-    pipeline, settings = load(file), _settings(lake)
+    pipeline, settings = load(file), settings_of(lake)
     known = features_due(pipeline, Lake(settings.lake)).days
     low, high = (start.date() if start else date.min), (end.date() if end else date.max)
     if low > high:
@@ -182,7 +175,7 @@ def models(file: File = DEFAULT, lake: LakeFolder = None) -> None:
     from headrace.models import registry
     from headrace.spec import load
 
-    pipeline, place = load(file), Lake(_settings(lake).lake)
+    pipeline, place = load(file), Lake(settings_of(lake).lake)
     rows = registry.promotions(place, pipeline.name)
     if not rows:
         OUT.print("no model yet; next: `headrace run`")
@@ -210,7 +203,7 @@ def report(
     """
     from headrace.report import latest
 
-    page = latest(Lake(_settings(lake).lake))
+    page = latest(Lake(settings_of(lake).lake))
     if page is None:
         message = "there is no report yet"
         raise UsageError(message, hint="`headrace run FILE` writes one")
@@ -232,7 +225,7 @@ def doctor(
     """
     from spark_jobs.doctor import diagnose
 
-    settings = _settings(lake)
+    settings = settings_of(lake)
     if repair:
         from spark_jobs.prepare import prepare
 
@@ -286,10 +279,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sys.exit(code or 0)
 
 
-def _settings(lake: Path | None) -> Settings:
-    return Settings() if lake is None else Settings(lake=lake)
-
-
 def _plan(pipeline: Pipeline, settings: Settings, *, landing: bool = True) -> list[Stage]:
     from headrace import plan as planning
 
@@ -336,7 +325,7 @@ def _run(
 ) -> None:
     from headrace.spec import load
 
-    settings, pipeline = _settings(lake), load(file)
+    settings, pipeline = settings_of(lake), load(file)
     wanted = {only} if only else set(STAGES[STAGES.index(first) :])
     stages = _plan(pipeline, settings, landing=bool(wanted & {"ingest", "check"}))
     outcomes = {Outcome.MISSING, Outcome.WAITING} | ({Outcome.STALE} if stale else set())

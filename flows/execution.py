@@ -175,6 +175,19 @@ class Execution:
             ),
         )
 
+    def replay(self, source: str) -> StageResult:
+        """The stage `replay` of a source; no part of a run."""
+        if not Table.exists(self.lake.quarantine(source)):
+            return self._nothing("replay", f"nothing of {source} is in quarantine")
+        spark = self._spark()
+        from spark_jobs import replay
+
+        return self._call(
+            "replay",
+            source,
+            lambda: replay.replay(spark, self.lake, source, pipeline=self.pipeline),
+        )
+
     def features(self) -> StageResult:
         """The stage `features`."""
         due = features_due(self.pipeline, self.lake)

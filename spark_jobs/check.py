@@ -12,19 +12,16 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from functools import reduce
-from operator import or_
 from typing import Any
 
 import pyarrow as pa
-from pyspark.sql import Column, DataFrame, SparkSession, Window
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 import expectations
 from headrace import command, faults
-from headrace.errors import BalanceError, ChecksFailed, UsageError
+from headrace.errors import BalanceError, ChecksFailed
 from headrace.lake import (
-    NO_TABLE,
     Committed,
     Lake,
     Table,
@@ -35,16 +32,13 @@ from headrace.lake import (
 from headrace.lake.landing import Batch, Landing
 from headrace.plan import look_at
 from headrace.settings import Settings
-from headrace.spec.model import Action, Check, Pipeline, Source, ValuesOf
+from headrace.spec.model import Action, Check, Pipeline, Source
 from headrace.stage import Outcome, StageResult
 from spark_jobs import delta
 from spark_jobs.ingest import header_line
-from spark_jobs.parse import POSITION, typed
+from spark_jobs.judge import destinies, failed_rules, flagged, reasons, with_repeats, with_values
+from spark_jobs.parse import POSITION
 from spark_jobs.session import open_session
-
-LARGEST_VALUE_SET = 100_000
-_VALUES_TOLD = 5  # longer value sets are not repeated in a row's reason
-PARSE_RULE, CONFLICT_RULE = "_parse", "_conflict"
 
 _VERDICTS = pa.schema(
     [
@@ -98,7 +92,7 @@ def check(
     """
     started = time.monotonic()
     source = pipeline.sources[name]
-    checks = tuple(_with_values(rule, lake, name) for rule in pipeline.checks.get(name, ()))
+    checks = tuple(with_values(rule, lake, name) for rule in pipeline.checks.get(name, ()))
     done: dict[str, Balance] = {}
     verdicts: list[dict[str, Any]] = []
     failures: list[str] = []
@@ -106,7 +100,9 @@ def check(
     faults.point("check", "before_read")
     for batch in _to_judge(lake, name, landing):
         seen = version_of(lake.silver(name))
-        parsed = judgeable(spark, lake, name, batch=batch, source=source, checks=checks).persist()
+        bronze = delta.read(spark, lake.bronze(name)).where(F.col("_batch") == batch.id)
+        headers = {header_line(file.columns, source.delimiter) for file in batch.files}
+        parsed = flagged(bronze, source, headers=headers, checks=checks).persist()
         try:
             rows = with_repeats(spark, parsed, lake, name, source=source, silver_version=seen)
             judged = [
@@ -211,111 +207,13 @@ def _to_judge(lake: Lake, name: str, landing: Landing) -> list[Batch]:
     ]
 
 
-def judgeable(
-    spark: SparkSession,
-    lake: Lake,
-    name: str,
-    *,
-    batch: Batch,
-    source: Source,
-    checks: Sequence[Check],
-) -> DataFrame:
-    """The typed rows of a batch, with `_reason` and `_broken`: the row rules that each breaks."""
-    bronze = delta.read(spark, lake.bronze(name)).where(F.col("_batch") == batch.id)
-    headers = {header_line(file.columns, source.delimiter) for file in batch.files}
-    rows = typed(bronze, source, headers=sorted(headers))
-    flags = expectations.row_flags(
-        rows, [rule for rule in checks if rule.action is Action.QUARANTINE]
-    )
-    parsed = F.col("_reason").isNull()
-    return rows.withColumn("_broken", _names(flags, parsed))
-
-
-def with_repeats(
-    spark: SparkSession,
-    rows: DataFrame,
-    lake: Lake,
-    name: str,
-    *,
-    source: Source,
-    silver_version: int,
-) -> DataFrame:
-    """Adds `_duplicate`, and the conflict rule to `_broken`, for keys that stand already.
-
-    A row is bad if `_reason` is set or `_broken` is not empty; a duplicate is neither bad nor new.
-    All declared columns equal: a duplicate. Same key with other values: a conflict, and the row in
-    silver, or the first sound one of the batch, stands.
-    """
-    key = list(source.key)
-    parsed = rows.where(F.col("_reason").isNull())
-    repeated = parsed.groupBy(*key).count().where("count > 1").select(*key)
-    silver = None
-    if silver_version != NO_TABLE:
-        silver = delta.read(spark, lake.silver(name), version=silver_version)
-        repeated = repeated.unionByName(
-            silver.join(parsed.select(*key), key, "left_semi").select(*key)
-        )
-    if repeated.isEmpty():
-        return rows.withColumn("_duplicate", F.lit(False))
-    columns = list(source.columns)
-    place = ["_origin", "_unsound", "_file", "_row"]
-    suspects = parsed.join(repeated, key, "left_semi").select(
-        *columns,
-        F.lit(1).alias("_origin"),
-        (F.size("_broken") > 0).alias("_unsound"),
-        "_file",
-        "_row",
-        "_file_sha256",
-    )
-    if silver is not None:
-        standing = silver.join(repeated, key, "left_semi").select(
-            *columns,
-            F.lit(0).alias("_origin"),
-            F.lit(False).alias("_unsound"),
-            "_file",
-            "_row",
-            "_file_sha256",
-        )
-        suspects = standing.unionByName(suspects)
-    first = F.first(F.struct(*columns)).over(Window.partitionBy(*key).orderBy(*place))
-    nth = F.row_number().over(Window.partitionBy(*key).orderBy(*place))
-    judged = (
-        suspects.select(
-            "_file_sha256",
-            "_row",
-            "_origin",
-            nth.alias("_nth"),
-            F.struct(*columns).eqNullSafe(first).alias("_same"),
-        )
-        .where("_origin = 1 and _nth > 1")
-        .select(
-            "_file_sha256",
-            "_row",
-            F.col("_same").alias("_duplicate"),
-            (~F.col("_same")).alias("_conflict"),
-        )
-    )
-    joined = rows.join(judged, ["_file_sha256", "_row"], "left")
-    conflict = F.coalesce("_conflict", F.lit(False))
-    return (
-        joined.withColumn(
-            "_broken",
-            F.when(conflict, F.array_append("_broken", F.lit(CONFLICT_RULE))).otherwise(
-                F.col("_broken")
-            ),
-        )
-        .withColumn("_duplicate", F.coalesce("_duplicate", F.lit(False)))
-        .drop("_conflict")
-    )
-
-
 def balance(rows: DataFrame, lake: Lake, name: str, *, batch: str) -> Balance:
     """Counts where each row of a batch goes, against the number of its lines in bronze.
 
     Raises:
         BalanceError: The sums differ.
     """
-    kept, bad, repeated = _destinies()
+    kept, bad, repeated = destinies()
     row = rows.agg(
         *(
             F.count(F.when(where, 1)).alias(label)
@@ -357,7 +255,7 @@ def publish(
     Raises:
         CommitConflict: Silver is no longer at the version `seen`.
     """
-    kept, bad, _ = _destinies()
+    kept, bad, _ = destinies()
     unit = application_id(name, "check", batch)
     before = Table.if_exists(lake.quarantine(name))
     left = before.recorded(unit) if before else None
@@ -370,7 +268,7 @@ def publish(
         delta.write(
             rows.where(bad)
             .join(raw, ["_file_sha256", "_row"])
-            .select("_raw", *POSITION, _failed_rules(), _reasons(checks).alias("_reason")),
+            .select("_raw", *POSITION, failed_rules(), reasons(checks).alias("_reason")),
             lake.quarantine(name),
             unit=unit,
             partition_by="_batch",
@@ -388,78 +286,6 @@ def publish(
         seen=seen,
         metadata={"batch": batch, **asdict(balance)},
     )
-
-
-def _destinies() -> tuple[Column, Column, Column]:
-    """Conditions for silver, quarantine and duplicates: exactly one holds for each row."""
-    repeated = F.col("_duplicate")
-    bad = ~repeated & (F.col("_reason").isNotNull() | (F.size("_broken") > 0))
-    return ~repeated & ~bad, bad, repeated
-
-
-def _names(flags: Mapping[str, Column], parsed: Column) -> Column:
-    """The names of the flags that are up, for parsed rows; built only for rows that have one."""
-    if not flags:
-        return F.array().cast("array<string>")
-    names = F.split(
-        F.concat_ws(",", *(F.when(flag, F.lit(rule)) for rule, flag in flags.items())), ","
-    )
-    return F.when(parsed & reduce(or_, flags.values()), names).otherwise(
-        F.array().cast("array<string>")
-    )
-
-
-def _failed_rules() -> Column:
-    return (
-        F.when(F.col("_reason").isNotNull(), F.array(F.lit(PARSE_RULE)))
-        .otherwise(F.col("_broken"))
-        .alias("_failed_rules")
-    )
-
-
-def _reasons(checks: Sequence[Check]) -> Column:
-    told = {rule.rule: _told(rule) for rule in checks if rule.action is Action.QUARANTINE}
-    told[CONFLICT_RULE] = "another row of the same key, with other values, stands already"
-    texts = F.create_map(*(F.lit(text) for pair in told.items() for text in pair))
-    return F.coalesce(
-        "_reason", F.array_join(F.transform("_broken", lambda rule: texts[rule]), "; ")
-    )
-
-
-def _told(rule: Check) -> str:
-    said = {
-        key: value
-        for key, value in rule.arguments.items()
-        if not (isinstance(value, list) and len(value) > _VALUES_TOLD)
-    }
-    arguments = ", ".join(f"{key}={value!r}" for key, value in said.items())
-    return f"{rule.expectation}({arguments}) does not hold"
-
-
-def _with_values(rule: Check, lake: Lake, name: str) -> Check:
-    """The rule with its value set read from the silver table it names, if it names one."""
-    values = rule.arguments.get("value_set")
-    if not isinstance(values, dict):
-        return rule
-    of = ValuesOf.model_validate(values)
-    table = Table.if_exists(lake.silver(of.source))
-    if table is None:
-        message = f"rule {rule.rule} needs source {of.source}, which has no silver table yet"
-        raise UsageError(
-            message,
-            source=name,
-            hint=f"run with `{of.source}` first",
-        )
-    found = sorted(
-        {value for value in table.arrow([of.column])[of.column].to_pylist() if value is not None}
-    )
-    if len(found) > LARGEST_VALUE_SET:
-        message = f"rule {rule.rule}: {len(found):,} values are more than {LARGEST_VALUE_SET:,}"
-        raise UsageError(
-            message,
-            source=name,
-        )
-    return rule.model_copy(update={"arguments": {**rule.arguments, "value_set": found}})
 
 
 def _store(

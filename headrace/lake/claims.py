@@ -83,9 +83,12 @@ class Disk:
 
     def read(self, unit: str) -> Claim | None:
         """See `Store`; a file that cannot be read counts as none: it was cut short."""
-        with suppress(OSError, ValueError, TypeError):
-            return Claim(**json.loads(self._file(unit).read_text()))
-        return None
+        return self._load(self._file(unit))
+
+    def held(self) -> list[Claim]:
+        """The claims that runs hold now, on whatever unit."""
+        found = [self._load(path) for path in sorted(self.folder.glob("*.json"))]
+        return [claim for claim in found if claim is not None and claim.is_held(now=time.time())]
 
     def put(self, claim: Claim, *, seen: Claim | None) -> bool:
         """See `Store`."""
@@ -98,6 +101,12 @@ class Disk:
             part.write_text(json.dumps(asdict(claim)))
             part.replace(target)
         return True
+
+    @staticmethod
+    def _load(path: Path) -> Claim | None:
+        with suppress(OSError, ValueError, TypeError):
+            return Claim(**json.loads(path.read_text()))
+        return None
 
     def _file(self, unit: str) -> Path:
         return self.folder / f"{digest(unit)}.json"

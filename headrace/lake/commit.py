@@ -27,7 +27,7 @@ from deltalake.transaction import AddAction, create_table_with_add_actions
 from filelock import FileLock, Timeout
 
 from headrace import faults
-from headrace.errors import CommitConflict, HeadraceError
+from headrace.errors import CommitConflict, HeadraceError, SchemaChanged
 from headrace.lake.table import Table
 
 _LOCK_TIMEOUT_S = 600.0
@@ -142,7 +142,8 @@ def commit(
     Args:
         table: The table's folder; made on the first commit.
         files: What `stage_file` returned.
-        schema: All columns, partition columns included.
+        schema: All columns, partition columns included. Columns that the table lacks are added to
+            it, null in the rows that stand; those that the rows lack are null in them.
         unit: From `application_id`.
         partition_by: The partition columns.
         replace: Partition filters, such as `[("_interval", "=", "2013-12-01")]`: what they match
@@ -156,6 +157,7 @@ def commit(
     Raises:
         CommitConflict: Someone committed the unit in between (`repeatable`), or the table changed
             under us.
+        SchemaChanged: A column has another type in the table.
     """
     stage = stage_of(unit)
     faults.point(stage, "after_staged_write", [table / file.path for file in files])
@@ -167,6 +169,8 @@ def commit(
             message = "the table changed since these rows were decided on"
             raise CommitConflict(message, table=table, hint="run again")
         current = Table.if_exists(table)
+        if current is not None:
+            current = _with_columns(current, schema)
         properties = CommitProperties(
             app_transactions=[Transaction(unit, version, int(time.time() * 1000))],
             custom_metadata=dict(metadata or {}),
@@ -203,6 +207,31 @@ def commit(
             raise HeadraceError(message, table=table, hint="see the message above") from error
         faults.point(stage, "after_commit")
         return Committed(Table(table).version, made=True)
+
+
+def _with_columns(table: Table, schema: pa.Schema) -> Table:
+    """The table with all columns of a schema; the lock is held."""
+    standing, given = Schema.from_arrow(table.schema).fields, Schema.from_arrow(schema).fields
+    types = {field.name: field.type for field in standing}
+    changed = [
+        f"{field.name}: {_named(types[field.name])} in the table, {_named(field.type)} in the rows"
+        for field in given
+        if field.name in types and types[field.name] != field.type
+    ]
+    if changed:
+        message = f"columns have another type: {'; '.join(changed)}"
+        raise SchemaChanged(
+            message, table=table.path, hint="give the column another name, or keep its type"
+        )
+    new = [field for field in given if field.name not in types]
+    if not new:
+        return table
+    table.delta.alter.add_columns(new)
+    return Table(table.path)
+
+
+def _named(kind: Any) -> str:  # noqa: ANN401 - delta-rs has no common base of its types
+    return str(getattr(kind, "type", kind))
 
 
 def version_of(table: Path) -> int:

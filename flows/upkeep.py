@@ -1,0 +1,112 @@
+"""`headrace verify`, `history` and `maintain`: what a lake holds, how it came, what can go."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table as Grid
+
+from flows.options import OUT, LakeFolder, settings_of
+from headrace.errors import UsageError
+
+app = typer.Typer()
+COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
+
+
+@app.command()
+def verify(lake: LakeFolder = None) -> None:
+    """Reads the whole lake back and holds it against itself; exit code 1 if a promise is broken.
+
+    Every data file by its checksums, the balance of each source line by line, each model by its
+    digests, scores against features. Writes nothing, starts no engine.
+
+    Example: `headrace verify --lake lake`
+    """
+    from headrace.verify import verify as findings_of
+
+    failed = 0
+    for finding in findings_of(settings_of(lake).lake):
+        failed += finding.state == "fail"
+        state = f"[{COLOURS[finding.state]}]{finding.state:4}[/]"
+        OUT.print(f"{state} {escape(finding.name)}: {escape(finding.found)}", soft_wrap=True)
+        if finding.advice:
+            OUT.print(f"     -> {escape(finding.advice)}", soft_wrap=True)
+    OUT.print(f"{failed} promises broken" if failed else "every promise holds")
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def history(
+    subject: Annotated[str, typer.Argument(help="A source or a pipeline.", show_default=False)],
+    unit: Annotated[str, typer.Argument(help="A batch or a day; all if not given.")] = "",
+    lake: LakeFolder = None,
+) -> None:
+    """Tells what happened to a source or a pipeline, from the logs of its tables alone.
+
+    Example: `headrace history flight_delays 2013-12-01`
+    """
+    from headrace.browse import OpenLake
+    from headrace.lake.history import history as events_of
+
+    root = settings_of(lake).lake
+    tables = OpenLake(root).tables()
+    events = events_of(root, tables, subject=subject, unit=unit)
+    if not events:
+        names = sorted({name.partition("/")[2] for name in tables if "/" in name})
+        message = f"nothing happened to {subject!r}" + (f" {unit!r}" if unit else "")
+        raise UsageError(message, lake=root, hint=f"there are {', '.join(names)}")
+    grid = Grid("when, UTC", "what", "unit", "table", "version", "told")
+    for event in events:
+        _, stage, name = event.unit.split("/", 2)
+        grid.add_row(
+            f"{event.at:%Y-%m-%d %H:%M:%S}",
+            stage,
+            name[:12] if unit == "" else name,
+            event.table,
+            str(event.version),
+            escape(
+                ", ".join(
+                    f"{key} {value if isinstance(value, int) else json.dumps(value)}"
+                    for key, value in event.told.items()
+                    if key != "batch"
+                )
+            ),
+        )
+    OUT.print(grid)
+
+
+@app.command()
+def maintain(
+    lake: LakeFolder = None,
+    apply: Annotated[bool, typer.Option("--apply", help="Remove them.")] = False,
+    keep_days: Annotated[int, typer.Option(min=1, help="Keep every file that is younger.")] = 7,
+) -> None:
+    """Lists files that no kept version needs: of runs that ended early, and of replaced versions.
+
+    Every version that a model was trained on is kept. Removes nothing without `--apply`.
+
+    Example: `headrace maintain --keep-days 30 --apply`
+    """
+    from headrace.maintain import busy
+    from headrace.maintain import maintain as surplus_of
+
+    root = settings_of(lake).lake
+    if apply and (owner := busy(root)):
+        OUT.print(f"already running: run {owner} is at work in this lake")
+        return
+    files = size = 0
+    for found in surplus_of(root, keep_days=keep_days, apply=apply):
+        if found.files:
+            pinned = f", versions kept for models: {found.pinned}" if found.pinned else ""
+            OUT.print(f"{found.table}: {found.files:,} files, {found.bytes:,} bytes{pinned}")
+        files, size = files + found.files, size + found.bytes
+    if not files:
+        OUT.print(f"nothing to remove: no surplus file is older than {keep_days} days")
+    elif apply:
+        OUT.print(f"removed {files:,} files, {size:,} bytes")
+    else:
+        OUT.print(f"{files:,} files, {size:,} bytes; next: `headrace maintain --apply`")
