@@ -11,6 +11,7 @@ from itertools import count
 from typing import Any
 
 from headrace.errors import CorruptArtifact
+from headrace.models.trees import check_trees
 
 # What a skops file may hold, as (loader, type); anything else is refused before it is loaded.
 TRUSTED = frozenset(
@@ -24,6 +25,7 @@ TRUSTED = frozenset(
     }
 )
 _SCHEMA = "schema.json"
+_NPY = b"\x93NUMPY"  # how an array begins; numpy would open an archive, too
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the least that a zip file can say
 
 
@@ -55,7 +57,9 @@ def _dump_lightgbm(estimator: Any) -> bytes:  # noqa: ANN401  # lightgbm.Booster
 def _load_lightgbm(data: bytes) -> Any:  # noqa: ANN401  # lightgbm.Booster, loaded on use
     import lightgbm
 
-    return lightgbm.Booster(model_str=data.decode())
+    text = data.decode()
+    check_trees(text)
+    return lightgbm.Booster(model_str=text)
 
 
 def _dump_skops(estimator: Any) -> bytes:  # noqa: ANN401  # any estimator of scikit-learn
@@ -88,6 +92,14 @@ def _load_skops(data: bytes) -> Any:  # noqa: ANN401  # any estimator of scikit-
     import skops.io
 
     with zipfile.ZipFile(io.BytesIO(data)) as file:
+        members = file.infolist()
+        names = {member.filename for member in members}
+        # Stored as they are, so that no small file unpacks to a large one.
+        packed = any(member.compress_type != zipfile.ZIP_STORED for member in members)
+        arrays = (file.read(name) for name in names - {_SCHEMA})
+        if packed or len(names) != len(members) or any(a[:6] != _NPY for a in arrays):
+            message = "not a skops file of ours: members packed, doubled or no arrays"
+            raise ValueError(message)
         nodes = list(_nodes(json.loads(file.read(_SCHEMA))))
     for node in nodes:
         found = (node["__loader__"], f"{node['__module__']}.{node['__class__']}")
@@ -99,6 +111,9 @@ def _load_skops(data: bytes) -> Any:  # noqa: ANN401  # any estimator of scikit-
                 message,
                 hint="use only models that training has written; train again",
             )
+    if not nodes or nodes[0]["__loader__"] != "ObjectNode":
+        message = "the skops file holds no estimator"
+        raise ValueError(message)
     return skops.io.loads(data, trusted=[])
 
 

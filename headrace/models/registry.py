@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
+import stat
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -14,12 +16,16 @@ from typing import Any
 
 import pyarrow as pa
 
-from headrace.errors import CorruptArtifact, UsageError
+from headrace.errors import CorruptArtifact, HeadraceError, UsageError
 from headrace.lake import Lake, Table, application_id, commit, stage_file
+from headrace.models.formats import FORMATS
 from headrace.models.model import Model, digest_of, file_digests
+from headrace.spec.model import NAME
 
 CHAMPION = "champion"
 _RECORD = "record.json"
+_FILES = {"encoding.json", "recipe.json", *(f"model{form.suffix}" for form in FORMATS.values())}
+_MOST_BYTES, _MOST_BYTES_OF_A_RECORD = 2**31, 2**24
 _DIGEST = re.compile(r"[0-9a-f]{32}")
 _MOMENT = pa.timestamp("us", "UTC")
 _ALIASES = pa.schema(
@@ -119,17 +125,27 @@ def load(lake: Lake, pipeline: str, model: str) -> Model:
     """
     told = record(lake, pipeline, model)
     folder = lake.models(pipeline) / model
-    try:
-        files = {name: (folder / Path(name).name).read_bytes() for name in told["files"]}
-    except OSError as error:
-        message = f"a file cannot be read: {error}"
-        raise _corrupt(message, folder) from error
-    found = file_digests(files)
-    if digest_of(found) != model:
-        wrong = sorted(name for name in found if found[name] != told["files"][name]) or [_RECORD]
-        message = f"{', '.join(wrong)}: the content is not what its digest says"
+    strangers = sorted(told["files"].keys() - _FILES)
+    if strangers:
+        message = f"{strangers[0][:60]!r} is of no format that a model is kept in"
         raise _corrupt(message, folder)
-    return Model.from_files(files, record=told)
+    files = {name: _read(folder / name) for name in told["files"]}
+    found = file_digests(files)
+    wrong = sorted(name for name in found if found[name] != told["files"][name])
+    if wrong or digest_of(found) != model:
+        message = f"{', '.join(wrong or [_RECORD])}: the content is not what its digest says"
+        raise _corrupt(message, folder)
+    try:
+        loaded = Model.from_files(files, record=told)
+    except HeadraceError:
+        raise
+    except Exception as error:  # whatever a library makes of content that it did not write
+        message = f"these are not the files of a model: {error!r}"
+        raise _corrupt(message, folder) from error
+    if loaded.recipe.pipeline != pipeline or told.get("recipe") != vars(loaded.recipe):
+        message = "the record and the recipe are not of this pipeline and this model"
+        raise _corrupt(message, folder)
+    return loaded
 
 
 def record(lake: Lake, pipeline: str, model: str) -> dict[str, Any]:
@@ -139,20 +155,21 @@ def record(lake: Lake, pipeline: str, model: str) -> dict[str, Any]:
         UsageError: There is no such model.
         CorruptArtifact: The record is not one of this model.
     """
+    named = NAME.fullmatch(pipeline) and _DIGEST.fullmatch(model)
     folder = lake.models(pipeline) / model
-    if not _DIGEST.fullmatch(model) or not (folder / _RECORD).exists():
-        message = f"no model {model}"
+    if not named or not (folder / _RECORD).exists():
+        message = f"no model {model!r}"
         raise UsageError(
             message,
-            pipeline=pipeline,
+            pipeline=repr(pipeline),
             hint="`headrace models` lists those that are there",
         )
     try:
-        told: dict[str, Any] = json.loads((folder / _RECORD).read_bytes())
+        told: dict[str, Any] = json.loads(_read(folder / _RECORD))
         if told["model"] != model or not isinstance(told["files"], dict):
             message = "the record is of another model"
             raise _corrupt(message, folder)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         message = f"the record cannot be read: {error!r}"
         raise _corrupt(message, folder) from error
     return told
@@ -205,6 +222,26 @@ def promote(lake: Lake, alias: Alias, *, seen: Aliases) -> int:
 
 def _unit(pipeline: str) -> str:
     return application_id(pipeline, "alias", CHAMPION)
+
+
+def _read(path: Path) -> bytes:
+    """The content of a plain file: a link, a pipe or a device would be read from elsewhere."""
+    most = _MOST_BYTES_OF_A_RECORD if path.name == _RECORD else _MOST_BYTES
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        with os.fdopen(handle, "rb") as file:
+            found = os.fstat(handle)
+            if not stat.S_ISREG(found.st_mode):
+                message = f"{path.name} is no plain file"
+                raise _corrupt(message, path.parent)
+            if found.st_size > most:
+                message = f"{path.name} is larger than {most:,} bytes, which no model needs"
+                raise _corrupt(message, path.parent)
+            return file.read()
+    except OSError as error:
+        link = error.errno == errno.ELOOP
+        message = f"{path.name} is a link" if link else f"a file cannot be read: {error}"
+        raise _corrupt(message, path.parent) from error
 
 
 def _write(path: Path, content: bytes) -> None:
