@@ -8,9 +8,11 @@ from prefect.states import Completed, Failed
 from rich.console import Console
 
 from flows.execution import LOG, Execution, Request
-from flows.pipeline import _in_order, _is_transient, ingest
+from flows.pipeline import _in_order, _is_transient, ingest, pipeline
 from flows.progress import progress
 from headrace.errors import ChecksFailed, CommitConflict, EngineLost, Transient, UnreadableInput
+from headrace.lake import Lake, Table
+from headrace.lake.claims import Disk, claimed
 from headrace.settings import Settings
 from headrace.spec import load
 
@@ -65,6 +67,16 @@ def test_a_request_names_its_stages(folder, first, only, wanted):
     request = Request(load(folder / "pipeline.yaml"), Settings(), "r", first=first, only=only)
     stages = ("ingest", "check", "features", "train", "score", "report")
     assert [stage for stage in stages if Execution(request).wants(stage)] == wanted
+
+
+def test_a_run_whose_work_another_run_has_claimed_does_nothing_and_says_so(folder, execution):
+    lake = Lake(folder / "lake")
+    unit = execution.units[0]
+    with claimed(Disk(lake.claims), [unit], owner="r0"):
+        told = pipeline.fn(str(folder / "pipeline.yaml"), "r1", lake=str(lake.root))
+    assert told == f"already running: run r0 is at {unit}"
+    assert not Table.exists(lake.files)
+    assert not lake.runs("r1").exists()
 
 
 def test_progress_prints_a_line_per_stage_that_ended():
