@@ -54,7 +54,9 @@ class Document:
 
     def problem(self, loc: Loc, message: str) -> Problem:
         """A problem at a place, or at the nearest place above it that the file has."""
-        return Problem(*self._mark(loc), dotted(loc), " ".join(message.split()))
+        line = " ".join(message.split())
+        told = line if line.isprintable() else "".join(map(_printable, line))
+        return Problem(*self._mark(loc), dotted(loc), told)
 
     def rename(self, loc: Loc, key: str) -> None:
         """Takes the key at `loc` for another one from now on; both have its place in the file."""
@@ -215,6 +217,11 @@ class _Builder:
     def _refuse(self, event: yaml.Event, loc: Loc, message: str) -> NoReturn:
         self._note(event, loc, message)
         raise _Refused
+
+
+def _printable(letter: str) -> str:
+    """A character as it is, or its escape: a name must not move a terminal's cursor."""
+    return letter if letter.isprintable() else repr(letter)[1:-1]
 
 
 def _place(event: yaml.Event) -> tuple[int, int]:

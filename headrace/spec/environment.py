@@ -1,4 +1,7 @@
-"""`${env:NAME}` in a document's texts: replaced by variables that the document lists, no others."""
+"""`${env:NAME}` in `roots` and in paths: replaced by variables that the document lists, no others.
+
+Nowhere else: names, expressions and descriptions are written into tables, models and pages.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,8 @@ from headrace.spec.problems import Finding, Loc, near, shown
 _REFERENCE = re.compile(r"\$\{env:([^{}]*)\}")
 _LOOSE = re.compile(r"\$\{[^{}]*\}?")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_HIDDEN = 4  # characters: a shorter value is no secret, and hiding it would garble messages
+# In characters: a shorter value or piece is no secret, and hiding it would garble messages.
+_HIDDEN, _HIDDEN_PIECE = 4, 8
 
 
 class Replacement:
@@ -43,12 +47,11 @@ class Replacement:
         }
 
     def hidden(self, message: str) -> str:
-        """A message without the values of variables."""
+        """A message without the values of variables, and without longer pieces of them."""
         for name, value in self._used.items():
-            for text in (value, repr(value)[1:-1]):
-                message = (
-                    message.replace(text, f"${{env:{name}}}") if len(value) >= _HIDDEN else message
-                )
+            if len(value) >= _HIDDEN:
+                for text in (repr(value)[1:-1], value):
+                    message = _without(message, text, f"${{env:{name}}}")
         return message
 
     def _filled(self, value: Json, loc: Loc, names: list[str]) -> Json:
@@ -57,6 +60,10 @@ class Replacement:
         if isinstance(value, list):
             return [self._filled(item, (*loc, index), names) for index, item in enumerate(value)]
         if not isinstance(value, str) or "${" not in value:
+            return value
+        if not _is_place(loc):
+            where = "has no place here, only in `roots` and in the `path` of a source"
+            self.problems.append((loc, f"{shown(_LOOSE.findall(value)[0])} {where}"))
             return value
         for loose in _LOOSE.findall(_REFERENCE.sub("", value)):
             self.problems.append((loc, f"{shown(loose)}: only ${{env:NAME}} is replaced"))
@@ -73,3 +80,29 @@ class Replacement:
             self._used[name] = self._environ[name]
             return self._environ[name]
         return None
+
+
+def _is_place(loc: Loc) -> bool:
+    in_source = len(loc) == 3 and loc[0] == "sources" and loc[2] == "path"  # noqa: PLR2004
+    return loc[0] == "roots" or in_source
+
+
+def _without(message: str, value: str, instead: str) -> str:
+    """A message in which the value, and pieces of it, are replaced: it may be cut or lower case."""
+    text, value = _lower(message), _lower(value)
+    size = min(len(value), _HIDDEN_PIECE)
+    told, at = "", 0
+    while at < len(message):
+        end = at + size
+        if len(text[at:end]) < size or text[at:end] not in value:
+            told, at = told + message[at], at + 1
+            continue
+        while end < len(text) and text[at : end + 1] in value:
+            end += 1
+        told, at = told + instead, end
+    return told
+
+
+def _lower(text: str) -> str:
+    """The text in lower case, character by character, so that places stay."""
+    return "".join(low if len(low := letter.lower()) == 1 else letter for letter in text)

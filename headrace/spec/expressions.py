@@ -7,12 +7,12 @@ here, and only listed functions may be called, so that the same rows always give
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
-from headrace.spec.functions import AGGREGATES, REFUSED, SCALARS, words
+from headrace.spec.functions import AGGREGATES, MAKE_TEXT, REFUSED, SCALARS, words
 from headrace.spec.model import ColumnType
 from headrace.spec.problems import nearest, shown, unknown
 
@@ -38,6 +38,8 @@ _CONSTANTS = frozenset(
 )  # the only functions of nothing that give the same value each time
 # Spark reads these texts as moments wherever a time is wanted.
 _CLOCK_WORD = re.compile(r"\s*(now|today|tomorrow|yesterday)(\s+\S+)?\s*", re.IGNORECASE)
+_BARE_TIME = re.compile(r"\s*T?[0-9]{1,2}:[0-9]{1,2}(:.*)?\s*", re.DOTALL)  # it is today's then
+_CLOCK = "may read the clock: the same rows differ tomorrow"
 # sqlglot's nodes of functions that are called without brackets, such as `current_date`.
 _UNSTEADY_NODE = re.compile(r"Current|Localtime|SessionUser|Rand|Uuid|Utc(Date|Time)")
 
@@ -92,7 +94,7 @@ def parse(
         return Expression(problems=(str(root),))
     used = tuple(dict.fromkeys(column.name.lower() for column in _columns(root)))
     found = [*_refused_calls(tokens)] or [*_refused_names(root)]
-    found += _refused_parts(root)
+    found += [*_refused_parts(root), *_refused_texts(root, tokens, columns or {})]
     if columns is not None:
         strangers = [name for name in used if name not in columns]
         found += [unknown("column", name, columns, of=where) for name in strangers]
@@ -173,18 +175,18 @@ def _columns(root: exp.Expr) -> Iterator[exp.Column]:
 
 def _refused_calls(tokens: list[Token]) -> Iterator[str]:
     """Functions by the names that the user wrote: sqlglot's tree has its own names for many."""
+    from sqlglot import TokenType
+
     for index, token in enumerate(tokens[:-1]):
-        name = token.text.lower()
-        if (
-            tokens[index + 1].text != "("
-            or not re.fullmatch(r"[a-z_]\w*", name)
-            or name in _NOT_CALLS
-        ):
+        name, quoted = token.text.lower(), token.token_type == TokenType.IDENTIFIER
+        word = quoted or re.fullmatch(r"\w*[a-z_]\w*", name)
+        if tokens[index + 1].text != "(" or not word or (name in _NOT_CALLS and not quoted):
             continue
         if name in REFUSED:
             yield f"{name}() {REFUSED[name]}"
         elif name not in SCALARS | AGGREGATES:
-            yield f"no function {name}() that a spec may use{_near_function(name)}"
+            called = name if re.fullmatch(r"\w{1,40}", name) else shown(name)
+            yield f"no function {called}() that a spec may use{_near_function(name)}"
         elif tokens[index + 2].text == ")" and name not in _CONSTANTS:
             yield f"{name}() needs an argument"
 
@@ -213,6 +215,9 @@ def _refused_parts(root: exp.Expr) -> Iterator[str]:
         exp.SessionParameter: "a parameter has no value here",
         exp.Command: "a statement is refused",
         exp.Dot: "a dotted name is refused: columns are named alone",
+        exp.Values: "a table of constants is refused",
+        exp.ArrayFilter: "`filter` belongs behind an aggregate: `sum(a) filter (where ...)`",
+        exp.HexString: "a binary constant is refused: no column is binary",
     }
     for node in root.walk():
         for kind, message in refused.items():
@@ -222,11 +227,89 @@ def _refused_parts(root: exp.Expr) -> Iterator[str]:
             yield f"{shown(_sql(node))}: columns are named alone, without their table"
         elif isinstance(node, exp.Star) and not isinstance(node.parent, exp.Count):
             yield "`*` is refused: name the columns"
-        elif isinstance(node, exp.Literal) and node.is_string and _CLOCK_WORD.fullmatch(node.name):
-            yield f"{shown(node.name)} may read the clock: the same rows differ tomorrow"
+        elif isinstance(node, exp.Anonymous) and node.name.lower() in _NOT_CALLS:
+            yield f"no function {shown(node.name)} that a spec may use"
+        elif isinstance(node, exp.DataType) and node.this in _nested_types():
+            yield "must be one plain value: no list, map, struct or variant"
     lists = exp.Array | exp.Split | exp.RegexpSplit | exp.Tuple
     if isinstance(root.unnest(), lists | exp.Interval):
         yield "must be one plain value, not a list or an interval"
+
+
+def _refused_texts(
+    root: exp.Expr, tokens: list[Token], columns: Mapping[str, ColumnType]
+) -> Iterator[str]:
+    """Texts that Spark reads as a moment of today, or that may come to one."""
+    from sqlglot import TokenType, exp
+
+    used = {column.name.lower() for column in _columns(root)}
+    for node in root.walk():
+        text = isinstance(node, exp.RawString | exp.National) or node.is_string
+        if text and (_CLOCK_WORD.fullmatch(node.name) or _bare_time(node, columns)):
+            yield f"{shown(node.name)} {_CLOCK}"
+        elif isinstance(node, exp.Column) and _bare_time(node, columns):
+            yield f"{shown(node.name)} read as a moment {_CLOCK}: give `to_timestamp` a format"
+        elif isinstance(node, exp.DPipe) and not node.find(exp.Column):
+            yield f"a text put together from constants {_CLOCK}"
+        elif isinstance(node, exp.Concat) and all(part.is_string for part in node.expressions):
+            whole = "".join(part.name for part in node.expressions)  # texts side by side are one
+            if reads_clock(whole):
+                yield f"{shown(whole)} {_CLOCK}"
+    for index, token in enumerate(tokens[:-1]):
+        if token.text.lower() in MAKE_TEXT and tokens[index + 1].text == "(":
+            call = tokens[index + 1 : _closing(tokens, index + 1)]
+            words = {word.text.lower() for word in call if word.token_type != TokenType.STRING}
+            if not words & used:
+                yield f"{token.text.lower()}() of constants {_CLOCK}"
+
+
+def _nested_types() -> Set[object]:
+    from sqlglot import exp
+
+    return {*exp.DataType.NESTED_TYPES, exp.DType.VARIANT}
+
+
+def _closing(tokens: list[Token], opening: int) -> int:
+    """Where the bracket that opens there is closed."""
+    depth = 0
+    for index in range(opening, len(tokens)):
+        depth += (tokens[index].text == "(") - (tokens[index].text == ")")
+        if depth == 0:
+            return index
+    return len(tokens)
+
+
+def _bare_time(node: exp.Expr, columns: Mapping[str, ColumnType]) -> bool:
+    """Whether a constant or a column of texts is read as a moment and may hold a time alone."""
+    from sqlglot import exp
+
+    column = isinstance(node, exp.Column)
+    if column and columns.get(node.name.lower()) != ColumnType.STRING:
+        return False
+    if not column and not _BARE_TIME.fullmatch(node.name):
+        return False
+    above = node.parent
+    while isinstance(above, exp.Paren):
+        above = above.parent
+    if isinstance(above, exp.Cast):
+        return str(above.to.this.value).startswith("TIMESTAMP")
+    if isinstance(above, exp.Anonymous):
+        return "to_timestamp" in above.name.lower() and len(above.expressions) == 1
+    beside = above.iter_expressions() if isinstance(above, exp.Predicate) else ()
+    return any(
+        isinstance(other, exp.Column) and columns.get(other.name.lower()) == ColumnType.TIMESTAMP
+        for other in beside
+    )
+
+
+def reads_clock(text: str) -> bool:
+    """Whether Spark reads a text as a moment that moves with the clock, where it wants a moment.
+
+    Example:
+        >>> reads_clock("today"), reads_clock("10:30"), reads_clock("2013-01-01")
+        (True, True, False)
+    """
+    return bool(_CLOCK_WORD.fullmatch(text) or _BARE_TIME.fullmatch(text))
 
 
 def _aggregation(root: exp.Expr, *, aggregate: bool) -> list[str]:
@@ -280,4 +363,12 @@ def _never_boolean(root: exp.Expr, columns: Mapping[str, ColumnType]) -> bool:
 
 
 def _sql(node: exp.Expr) -> str:
-    return node.sql(dialect="spark", normalize_functions="lower")
+    """The node as a message shows it."""
+    from sqlglot import ErrorLevel
+
+    try:
+        return node.sql(
+            dialect="spark", normalize_functions="lower", unsupported_level=ErrorLevel.IGNORE
+        )
+    except (AttributeError, KeyError, TypeError, ValueError):  # an argument it needs is missing
+        return f"{type(node).__name__.lower()}(...)"

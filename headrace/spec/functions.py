@@ -67,6 +67,10 @@ _LISTS = words(
     cardinality element_at get sequence size slice sort_array try_element_at
     """
 )
+# Those that make a text of others. Of constants alone they are refused: the text may come to `now`.
+MAKE_TEXT = _TEXTS - words("char chr space") | words(
+    "array_join conv date_format from_unixtime unhex"
+)
 SCALARS = _CONDITIONS | _NUMBERS | _TIMES | _TEXTS | _CONVERSIONS | _LISTS
 
 # Those whose value depends on the order in which rows are met (first, max_by, mode, collect_list,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from headrace.errors import SpecError
@@ -55,10 +56,15 @@ def _read(path: Path, environ: Mapping[str, str]) -> tuple[Pipeline | None, list
     found += consistency_problems(parts_of(document.data), folder=path.parent)
     problems = [
         *document.problems,
-        *(
-            document.problem(in_document(document.data, loc), replacement.hidden(message))
-            for loc, message in found
-        ),
+        *(document.problem(in_document(document.data, loc), message) for loc, message in found),
+    ]
+    problems = [
+        replace(
+            problem,
+            path=replacement.hidden(problem.path),
+            message=replacement.hidden(problem.message),
+        )
+        for problem in problems
     ]
     if problems:
         return None, _sorted(problems)

@@ -22,8 +22,12 @@ from pydantic import (
     model_validator,
 )
 
+from headrace.spec.problems import shown
+
 NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _DURATION = re.compile(r"([0-9]{1,5})\s*(minute|hour|day|week)s?")
+_LONGEST = timedelta(days=36_525)  # moments stay within the calendar of Python and of Spark
+_FIRST, _LAST = date(1900, 1, 1), date(2199, 12, 31)
 _UNITS = {"day": 1440, "hour": 60, "minute": 1}  # in minutes
 _AT = re.compile(r"([0-9]{2}):([0-9]{2})(?: of the interval)?")
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
@@ -31,7 +35,7 @@ _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 def _name(value: str) -> str:
     if not NAME.fullmatch(value):
-        message = f"{value!r} is not a name: a lower-case letter, then letters, digits and _"
+        message = f"{shown(value)} is not a name: a lower-case letter, then letters, digits and _"
         raise ValueError(message)
     return value
 
@@ -41,9 +45,13 @@ def _duration(value: object) -> object:
     if match is None:
         if isinstance(value, timedelta):
             return value
-        message = f"{value!r} is not a duration such as '6 hours' or '7 days'"
+        message = f"{shown(value)} is not a duration such as '6 hours' or '7 days'"
         raise ValueError(message)
-    return timedelta(**{f"{match[2]}s": int(match[1])})
+    found = timedelta(**{f"{match[2]}s": int(match[1])})
+    if found > _LONGEST:
+        message = f"{shown(value)} is longer than a hundred years"
+        raise ValueError(message)
+    return found
 
 
 def _in_words(value: timedelta) -> str:
@@ -71,10 +79,12 @@ def _day(value: object) -> object:
         return value
     try:
         if isinstance(value, str) and _DAY.fullmatch(value):
-            return date.fromisoformat(value)
+            found = date.fromisoformat(value)
+            if _FIRST <= found <= _LAST:
+                return found
     except ValueError:
-        pass  # such as a thirteenth month
-    message = f"{value!r} is not a day such as '2013-12-01'"
+        pass  # such as a thirteenth month; a year that no data is of, too, is no day
+    message = f"{shown(value)} is not a day such as '2013-12-01'"
     raise ValueError(message)
 
 
@@ -83,12 +93,12 @@ def _time_of_day(value: object) -> object:
     if match is None:
         if isinstance(value, time):
             return value
-        message = f"{value!r} is not a time of day such as '05:00'"
+        message = f"{shown(value)} is not a time of day such as '05:00'"
         raise ValueError(message)
     try:
         return time(int(match[1]), int(match[2]))
     except ValueError:
-        message = f"{value!r} is not a time of day such as '05:00'"
+        message = f"{shown(value)} is not a time of day such as '05:00'"
         raise ValueError(message) from None
 
 
@@ -97,7 +107,7 @@ _zones = cache(available_timezones)  # reads a few hundred file names
 
 def _zone(value: str) -> str:
     if value not in _zones():
-        message = f"{value!r} is not a time zone such as 'America/New_York' or 'UTC'"
+        message = f"{shown(value)} is not a time zone such as 'America/New_York' or 'UTC'"
         raise ValueError(message)
     return value
 
@@ -108,7 +118,7 @@ def _listed(value: object) -> object:
         return value
     for index, name in enumerate(value):
         if name in value[:index]:
-            message = f"{name!r} stands twice"
+            message = f"{shown(name)} stands twice"
             raise ValueError(message)
     return {name: name for name in value}
 

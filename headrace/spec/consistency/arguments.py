@@ -24,8 +24,13 @@ _IGNORED = (
 
 
 def is_number(value: object) -> bool:
-    """Whether a value is a finite number; true and false are none."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    """Whether a value is a finite number, as a double holds it; true and false are none."""
+    try:
+        return (
+            isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        )
+    except OverflowError:  # a whole number of more than 308 digits
+        return False
 
 
 def argument_problem(name: str, value: object) -> str | None:

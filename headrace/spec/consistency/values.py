@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from headrace.spec.consistency.arguments import BOUNDS, is_number
+from headrace.spec.expressions import reads_clock
 from headrace.spec.model import ColumnType
 from headrace.spec.problems import shown
 
 _NUMBERS = {ColumnType.INT, ColumnType.BIGINT, ColumnType.DOUBLE}
+_MOMENTS = {ColumnType.DATE, ColumnType.TIMESTAMP}
 # Rules whose bounds are values of the column; those of the others count or measure something.
 _BOUND_VALUES = {
     "expect_column_values_to_be_between",
@@ -65,4 +67,6 @@ def _fits(value: object, kind: ColumnType) -> bool:
     """Whether a value may stand in a column of that type; a moment is written as a text."""
     if kind in _NUMBERS:
         return is_number(value)
+    if kind in _MOMENTS and isinstance(value, str):
+        return not reads_clock(value)
     return isinstance(value, bool if kind is ColumnType.BOOLEAN else str)

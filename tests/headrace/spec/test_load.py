@@ -112,16 +112,17 @@ def test_listed_variables_are_filled_in(tmp_path):
 
 
 def test_a_value_from_the_environment_is_not_read_as_yaml_or_as_another_reference(tmp_path):
-    text = SHOP.replace("name: shop\n", "name: shop\ndescription: ${env:BUCKET}\n")
-    assert loaded(tmp_path, text, BUCKET="${env:BUCKET}: [1]").description == "${env:BUCKET}: [1]"
+    text = SHOP.replace("landing/orders/*.csv", "landing/${env:BUCKET}")
+    pipeline = loaded(tmp_path, text, BUCKET="${env:BUCKET}: [1]")
+    assert pipeline.sources["orders"].path == "landing/${env:BUCKET}: [1]"
 
 
 def test_a_value_from_the_environment_is_not_repeated_in_a_message(tmp_path):
-    text = SHOP.replace("name: shop", "name: ${env:BUCKET}")
+    text = SHOP.replace("landing/orders/*.csv", "elsewhere/${env:BUCKET}")
     with pytest.raises(SpecError) as caught:
         loaded(tmp_path, text, BUCKET="Hunter2!secret")
     assert "Hunter2" not in str(caught.value)
-    assert "'${env:BUCKET}' is not a name" in str(caught.value)
+    assert "'elsewhere/${env:BUCKET}' lies under none" in str(caught.value)
 
 
 def test_the_digest_of_a_section_is_that_of_what_it_means(tmp_path):
