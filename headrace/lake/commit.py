@@ -27,13 +27,14 @@ from deltalake.transaction import AddAction, create_table_with_add_actions
 from filelock import FileLock, Timeout
 
 from headrace import faults
-from headrace.errors import CommitConflict, HeadraceError, SchemaChanged
-from headrace.lake.table import Table
+from headrace.errors import CommitConflict, HeadraceError, SchemaChanged, UsageError
+from headrace.lake.table import Table, footer_digest, partition_folder
 
 _LOCK_TIMEOUT_S = 600.0
 _STATISTICS_PREFIX = (
     32  # Delta cuts longer strings; cut ones would need care, so they get no statistics
 )
+_LAST_TOLD = datetime.max - timedelta(milliseconds=1)  # noqa: DTZ901 - no zone has a later moment
 NO_TABLE = -1
 NO_FEATURES = {"delta.enableDeletionVectors": "false", "delta.columnMapping.mode": "none"}
 
@@ -97,25 +98,36 @@ def stage_file(
 ) -> StagedFile:
     """Writes rows as one Parquet file with page checksums into the table's folder, and syncs it.
 
+    The file's name carries the digest of its footer: its columns, and the places of its pages.
+
     Args:
         table: The table's folder.
         rows: The rows, without the partition columns.
         partition: Partition column -> its value for all of the rows.
         statistics_of: Columns whose bounds the log keeps; all if None.
+
+    Raises:
+        UsageError: A partition's value is an empty text, which Delta cannot tell from null.
     """
     texts = {
         column: None if value is None else str(value) for column, value in (partition or {}).items()
     }
-    folder = Path(*(f"{column}={value}" for column, value in texts.items()))
-    (table / folder).mkdir(parents=True, exist_ok=True)
-    name = folder / f"part-{uuid.uuid4()}.zstd.parquet"
-    with (table / name).open("wb") as file:
+    empty = [column for column, text in texts.items() if text == ""]
+    if empty:
+        message = f"a value of the partition column {empty[0]} is an empty text"
+        raise UsageError(message, table=table, hint="Delta reads it as null: partition by another")
+    folder = table / partition_folder(texts)
+    folder.mkdir(parents=True, exist_ok=True)
+    name = f"part-{uuid.uuid4()}"
+    unnamed = folder / f"{name}.zstd.parquet"
+    with unnamed.open("wb") as file:
         pq.write_table(rows, file, compression="zstd", write_page_checksum=True)
         file.flush()
         os.fsync(file.fileno())
+    path = unnamed.rename(folder / f"{name}-{footer_digest(unnamed)}.zstd.parquet")
     return StagedFile(
-        path=name.as_posix(),
-        size=(table / name).stat().st_size,
+        path=path.relative_to(table).as_posix(),
+        size=path.stat().st_size,
         rows=rows.num_rows,
         partition=texts,
         statistics=json.dumps(_statistics(rows, statistics_of)),
@@ -316,16 +328,23 @@ def _statistics(rows: pa.Table, names: Collection[str] | None) -> dict[str, Any]
 
 
 def _told(bound: Any, *, up: bool = False) -> Any:  # noqa: ANN401 - any scalar of a column
-    """A bound as Delta's JSON has it: moments in whole milliseconds, the upper one rounded up."""
+    """A bound as Delta's JSON has it: moments in whole milliseconds, the upper one rounded up.
+
+    Zero is -0.0 below and 0.0 above, as in Parquet: some readers hold the two apart.
+    """
+    if isinstance(bound, float) and bound == 0:
+        return 0.0 if up else -0.0
     if isinstance(bound, datetime):
         whole = bound.replace(microsecond=bound.microsecond // 1000 * 1000)
         if up and whole < bound:
             whole += timedelta(milliseconds=1)
-        return whole.strftime("%Y-%m-%dT%H:%M:%S.") + f"{whole.microsecond // 1000:03}Z"
+        return whole.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
     return str(bound) if isinstance(bound, date) else bound
 
 
 def _plain(value: object) -> bool:
     if isinstance(value, float):
         return math.isfinite(value)
+    if isinstance(value, datetime):
+        return value.replace(tzinfo=None) < _LAST_TOLD
     return not isinstance(value, str) or len(value) <= _STATISTICS_PREFIX

@@ -1,21 +1,27 @@
 """Reading a Delta table by version as Arrow, without an engine.
 
-Page checksums are verified; no row filter is pushed down, since delta-rs loses rows that way where
-a float is infinite.
+Page checksums are verified, and footers, sizes and row counts held against the log; no row filter
+is pushed down, since delta-rs loses rows that way where a float is infinite.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Collection, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import date
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, unquote
 
 import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.fs as pafs
+import pyarrow.parquet as pq
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
@@ -28,6 +34,8 @@ if TYPE_CHECKING:
 _VERIFIED = ds.ParquetFileFormat(
     default_fragment_scan_options=ds.ParquetFragmentScanOptions(page_checksum_verification=True)
 )
+_NAMED_DIGEST = re.compile(r"-([0-9a-f]{16})\.zstd\.parquet$")
+_READ_FEATURES = {"timestampNtz"}  # others change what a data file means: some rows are deleted
 
 
 @dataclass(frozen=True)
@@ -36,6 +44,7 @@ class DataFile:
 
     Attributes:
         path: Relative to the table's folder.
+        size: In bytes.
         rows: Number of rows, or None where the writer kept no statistics.
         partition: Partition column -> value (a date, string or number; None is null).
         least: Column -> smallest value, where the log has it.
@@ -43,6 +52,7 @@ class DataFile:
     """
 
     path: str
+    size: int
     rows: int | None
     partition: Mapping[str, Any]  # any scalar that Delta can partition by
     least: Mapping[str, Any]
@@ -65,12 +75,14 @@ class Table:
 
     Raises:
         UsageError: No table, or no such version of it, stands there.
+        CorruptArtifact: Its log cannot be read.
     """
 
     def __init__(self, path: Path, version: int | None = None) -> None:
         self.path = path
         try:
-            self.delta = DeltaTable(path.as_posix(), version=version)
+            with _log_of(path):
+                self.delta = DeltaTable(path.as_posix(), version=version)
         except TableNotFoundError as error:
             message = "no table here" if version is None else f"no version {version} of this table"
             raise UsageError(
@@ -78,13 +90,12 @@ class Table:
                 table=path,
                 hint="`headrace run` makes the tables of a pipeline",
             ) from error
-        except DeltaError as error:
-            message = f"the table's log cannot be read: {error}"
-            raise CorruptArtifact(
-                message, table=path, hint="restore its folder _delta_log from a backup"
-            ) from error
         self.version: int = self.delta.version()
         self._refuse_an_emptied_log()
+        features = set(self.delta.protocol().reader_features or ()) - _READ_FEATURES
+        if features:
+            message = f"the table needs readers that know {', '.join(sorted(features))}"
+            raise UsageError(message, table=path, hint="write it anew without these features")
 
     def _refuse_an_emptied_log(self) -> None:
         """A commit file of no bytes, as a full disk leaves it, reads as a commit of nothing."""
@@ -113,7 +124,8 @@ class Table:
     @cached_property
     def schema(self) -> pa.Schema:
         """Columns and types, partition columns included."""
-        return pa.schema(self.delta.schema())
+        with _log_of(self.path):
+            return pa.schema(self.delta.schema())
 
     @cached_property
     def partition_by(self) -> tuple[str, ...]:
@@ -123,12 +135,14 @@ class Table:
     @cached_property
     def files(self) -> tuple[DataFile, ...]:
         """The data files of this version, sorted by path; read from the log alone."""
-        rows = pa.table(self.delta.get_add_actions(flatten=True)).to_pylist()
+        with _log_of(self.path):
+            rows = pa.table(self.delta.get_add_actions(flatten=True)).to_pylist()
         return tuple(sorted((_data_file(row) for row in rows), key=lambda file: file.path))
 
     def recorded(self, unit: str) -> int | None:
         """The version recorded for an application transaction id, or None if it never committed."""
-        return self.delta.transaction_version(unit)
+        with _log_of(self.path):
+            return self.delta.transaction_version(unit)
 
     def arrow(
         self,
@@ -146,7 +160,8 @@ class Table:
 
         Raises:
             UsageError: A column is not in the table.
-            CorruptArtifact: A data file is missing or fails its page checksums.
+            CorruptArtifact: A data file is missing, fails its checksums, or is not the one that the
+                log tells of.
         """
         chosen = [
             file
@@ -161,23 +176,69 @@ class Table:
                 table=self.path,
                 hint=f"there are {', '.join(self.schema.names)}",
             )
-        dataset = ds.FileSystemDataset.from_paths(
-            [(self.path / file.path).as_posix() for file in chosen],
-            schema=self.schema,
-            format=_VERIFIED,
-            filesystem=pafs.LocalFileSystem(),
-            partitions=[_as_expression(file.partition, self.schema) for file in chosen],
-        )
         try:
-            return dataset.to_table(columns=list(columns) if columns is not None else None)
-        except (OSError, pa.ArrowInvalid) as error:
+            self.check(chosen)
+            dataset = ds.FileSystemDataset.from_paths(
+                [(self.path / file.path).as_posix() for file in chosen],
+                schema=self.schema,
+                format=_VERIFIED,
+                filesystem=pafs.LocalFileSystem(),
+                partitions=[_as_expression(file.partition, self.schema) for file in chosen],
+            )
+            rows = dataset.to_table(columns=list(columns) if columns is not None else None)
+        except (OSError, pa.ArrowException) as error:
             message = f"a data file cannot be read: {error}"
-            raise CorruptArtifact(
-                message,
-                table=self.path,
-                version=self.version,
-                hint="restore the file from a backup, or rebuild the table",
-            ) from error
+            raise self._corrupt(message) from error
+        told = [file.rows for file in chosen if file.rows is not None]
+        if len(told) == len(chosen) and sum(told) != rows.num_rows:
+            message = f"{rows.num_rows:,} rows, and the log tells of {sum(told):,}"
+            raise self._corrupt(message)
+        return rows
+
+    def check(self, files: Collection[DataFile] | None = None) -> None:
+        """Holds data files against the log, all but their pages, which are checked when read.
+
+        An engine that reads the files by itself verifies pages at best: a flipped bit in a footer
+        renames a column, and a column that a file lacks is null.
+
+        Args:
+            files: Only these of `self.files`.
+
+        Raises:
+            CorruptArtifact: A file is missing, or is not the one that was committed.
+        """
+        for file in self.files if files is None else files:
+            try:
+                wrong = self._wrong_with(file)
+            except (OSError, ValueError, pa.ArrowException) as error:
+                message = f"a data file cannot be read: {error}"
+                raise self._corrupt(message) from error
+            if wrong:
+                raise self._corrupt(wrong, file=file.path)
+
+    def _wrong_with(self, file: DataFile) -> str:
+        relative, path = Path(file.path), self.path / file.path
+        if relative.is_absolute() or ".." in relative.parts:
+            return "the log tells of a file outside of the table"
+        size = path.stat().st_size
+        if size != file.size:
+            return f"a data file has {size:,} bytes, and the log tells of {file.size:,}"
+        digest = _NAMED_DIGEST.search(relative.name)
+        if digest and digest[1] != footer_digest(path):
+            return "a data file's footer is not the one that its name tells of"
+        if digest and not _stands_in_its_folder(file):
+            return "a data file stands in the folder of another partition than its log tells of"
+        unknown = set(pq.read_schema(path).names) - set(self.schema.names)
+        return f"the log does not know a file's column {', '.join(unknown)}" if unknown else ""
+
+    def _corrupt(self, message: str, *, file: str | None = None) -> CorruptArtifact:
+        return CorruptArtifact(
+            message,
+            table=self.path,
+            version=self.version,
+            file=file,
+            hint="restore it from a backup, or rebuild the table",
+        )
 
     def pandas(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """`arrow` as a pandas frame."""
@@ -194,6 +255,56 @@ class Table:
         return pl.DataFrame(self.arrow(columns))
 
 
+def partition_folder(partition: Mapping[str, object]) -> Path:
+    """The folder of a partition's files, named as Hive does: polars reads values from it."""
+    return Path(*(f"{_hive(column)}={_hive(value)}" for column, value in partition.items()))
+
+
+def _hive(value: object) -> str:
+    return "__HIVE_DEFAULT_PARTITION__" if value is None else quote(str(value), safe="")
+
+
+def _stands_in_its_folder(file: DataFile) -> bool:
+    values = file.partition.values()
+    if not all(value is None or type(value) in {str, int, date} for value in values):
+        return True  # of other types the log's text differs from Python's
+    return Path(file.path).parent == partition_folder(file.partition)
+
+
+def footer_digest(path: Path) -> str:
+    """Tells a Parquet file's footer from any other; page checksums do not cover it.
+
+    Raises:
+        OSError: The file is too short to hold the footer that it tells of.
+    """
+    return hashlib.sha256(_footer(path)).hexdigest()[:16]
+
+
+def _footer(path: Path) -> bytes:
+    with path.open("rb") as file:
+        file.seek(-8, os.SEEK_END)
+        length = int.from_bytes(file.read(4), "little")
+        file.seek(-8 - length, os.SEEK_END)
+        return file.read()
+
+
+@contextmanager
+def _log_of(path: Path) -> Iterator[None]:
+    """Names what delta-rs says of a log that it cannot read."""
+    try:
+        yield
+    except TableNotFoundError:
+        raise
+    except BaseException as error:
+        # Its parser panics on some garbled checkpoints, and a panic is not an `Exception`.
+        if not isinstance(error, DeltaError) and type(error).__name__ != "PanicException":
+            raise
+        message = f"the table's log cannot be read: {error}"
+        raise CorruptArtifact(
+            message, table=path, hint="restore its folder _delta_log from a backup"
+        ) from error
+
+
 def _data_file(row: Mapping[str, Any]) -> DataFile:
     def under(prefix: str) -> dict[str, Any]:
         found = {
@@ -206,7 +317,8 @@ def _data_file(row: Mapping[str, Any]) -> DataFile:
         )
 
     return DataFile(
-        path=row["path"],
+        path=unquote(row["path"]),
+        size=row["size_bytes"],
         rows=row.get("num_records"),
         partition=under("partition."),
         least=under("min."),
