@@ -21,6 +21,7 @@ from rich.table import Table as Grid
 from flows import quarantine, upkeep
 from flows.options import DEFAULT, ERR, OUT, File, LakeFolder, settings_of
 from flows.progress import progress
+from flows.temporary_server import in_its_own_session
 from headrace.errors import HeadraceError, UsageError
 from headrace.lake import Lake
 from headrace.lake.fingerprint import DIGEST_LENGTH
@@ -273,6 +274,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             name = "HEADRACE_" + "_".join(map(str, problem["loc"])).upper()
             ERR.print(f"[red]UsageError[/]: {name}: {escape(problem['msg'])}")
         code = UsageError.exit_code
+    except OSError as error:
+        ERR.print(f"[red]{type(error).__name__}[/]: {escape(str(error))}", soft_wrap=True)
+        code = 1
     except HeadraceError as error:
         ERR.print(f"[red]{type(error).__name__}[/]: {escape(str(error))}", soft_wrap=True)
         code = error.exit_code
@@ -343,6 +347,8 @@ def _run(
     with progress(OUT):
         from flows.pipeline import pipeline as flow
 
+        if not os.environ.get("PREFECT_API_URL"):
+            in_its_own_session()
         outcome = flow(
             file=str(file),
             run=name,

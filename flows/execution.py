@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from headrace import plan, runs
-from headrace.errors import FeatureError, GateRefused
+from headrace.errors import FeatureError, GateRefused, Transient
 from headrace.evaluation import history
 from headrace.intervals import features_due
 from headrace.lake import Lake, Table, application_id
@@ -141,18 +141,22 @@ class Execution:
         from spark_jobs import ingest
 
         landing = self.landings[source]
-        result = self._call(
-            "ingest",
-            source,
-            lambda: ingest.ingest(
-                spark,
-                self.lake,
+        try:
+            result = self._call(
+                "ingest",
                 source,
-                source=self.pipeline.sources[source],
-                landing=landing,
-                now=self.now,
-            ),
-        )
+                lambda: ingest.ingest(
+                    spark,
+                    self.lake,
+                    source,
+                    source=self.pipeline.sources[source],
+                    landing=landing,
+                    now=self.now,
+                ),
+            )
+        except Transient:  # such as a file that changed: the next try reads what lies there then
+            self.landings[source] = plan.look_at(self.pipeline, self.lake, source)
+            raise
         self.set_aside += [f"{file.name}: {file.problem}" for file in landing.new_problems]
         return result
 
@@ -302,9 +306,18 @@ class Execution:
 
     def _start_spark(self) -> Future[SparkSession]:
         with self._lock:
+            if self._starting is not None and self._starting.done() and self._is_lost():
+                self._session_held.close()
+                self._starting = None
             if self._starting is None:
                 self._starting = self._pool.submit(self._session)
             return self._starting
+
+    @staticmethod
+    def _is_lost() -> bool:
+        from spark_jobs.gateway import is_lost
+
+        return is_lost()
 
     def _session(self) -> SparkSession:
         from spark_jobs.session import open_session
@@ -338,10 +351,15 @@ def demand_promotion(pipeline: Pipeline, lake: Lake) -> None:
     """Looks at the newest training, of whichever run.
 
     Raises:
-        GateRefused: Its model was not promoted.
+        GateRefused: Its model was not promoted, or there was no training yet.
     """
     newest = history.newest(lake, pipeline.name)
-    if newest is not None and not newest.detail["decision"]["promoted"]:
+    if newest is None:
+        message = "no training has been decided yet"
+        raise GateRefused(
+            message, pipeline=pipeline.name, hint="`headrace plan` says what it lacks"
+        )
+    if not newest.detail["decision"]["promoted"]:
         raise GateRefused(
             newest.detail["decision"]["sentence"], hint="the report shows the figures"
         )

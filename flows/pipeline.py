@@ -20,7 +20,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.tasks import Task
 
 from flows.execution import Execution, Request, demand_promotion
-from headrace.errors import FeatureError, HeadraceError, Transient, UnreadableInput
+from headrace.errors import CommitConflict, FeatureError, HeadraceError, Transient, UnreadableInput
 from headrace.lake import Lake
 from headrace.lake.claims import Disk, claimed
 from headrace.settings import Settings
@@ -151,12 +151,14 @@ def pipeline(  # noqa: PLR0917 - Prefect shows them as a form and passes them by
         load(file), settings, run, first, only, stale, None if days is None else tuple(days)
     )
     lake_claims = Disk(Lake(settings.lake).claims)
-    with (
-        Execution(request) as execution,
-        claimed(lake_claims, execution.units, owner=run) as other,
-    ):
+    execution = Execution(request)
+    # The claims outlive the engines: a stage that was asked to stop may still be at work in one.
+    with claimed(lake_claims, execution.units, owner=run) as other, execution:
         if other is not None:
-            return f"already running: run {other.owner} is at {other.unit}"
+            told = f"already running: run {other.owner} is at {other.unit}"
+            if require_promotion:
+                raise CommitConflict(told, hint="run again when it has ended")
+            return told
         execution.start()
         try:
             _run_stages(execution)

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from headrace import runs
 from headrace.errors import HeadraceError, UsageError
 from headrace.lake import Lake
@@ -40,9 +42,9 @@ def run(parser: argparse.ArgumentParser, stage: Stage) -> None:
     # Workers start in the user's folder, which may have a `flows/` of its own.
     os.environ.setdefault("PYTHONSAFEPATH", "1")
     given = parser.parse_args()
-    settings = Settings(lake=given.lake) if given.lake else Settings()
-    lake = Lake(settings.lake)
     try:
+        settings = Settings(lake=given.lake) if given.lake else Settings()
+        lake = Lake(settings.lake)
         pipeline = load(given.pipeline)
         subject = _source(pipeline, given.source) if "source" in given else pipeline.name
         runs.perform(
@@ -51,6 +53,9 @@ def run(parser: argparse.ArgumentParser, stage: Stage) -> None:
             lambda: stage(pipeline, lake, settings, given),
             folder=lake.runs(given.run),
         )
+    except ValidationError as error:  # of the settings
+        sys.stderr.write(f"{error}\n")
+        sys.exit(UsageError.exit_code)
     except HeadraceError as error:
         sys.stderr.write(f"{type(error).__name__}: {error}\n")
         sys.exit(error.exit_code)

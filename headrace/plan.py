@@ -152,6 +152,9 @@ def _arrivals(name: str, found: Landing, lake: Lake) -> Iterable[Stage]:
     if found.new_problems:
         names = ", ".join(file.name for file in found.new_problems[:3])
         yield _stage("ingest", name, "set aside", Outcome.MISSING, f"cannot be read: {names}")
+    if found.growing:
+        why = f"still growing: {', '.join(found.growing[:3])}"
+        yield _stage("ingest", name, "growing", Outcome.WAITING, why)
     if not found.pending:
         why = f"{found.published} file{'s' if found.published != 1 else ''} published"
         if found.set_aside:

@@ -6,12 +6,13 @@ import errno
 import json
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from headrace import faults
-from headrace.errors import HeadraceError, StageFailed
+from headrace.errors import EngineLost, HeadraceError, StageFailed
 from headrace.stage import StageResult
 
 _FAILED = "failed-"
@@ -44,7 +45,8 @@ def perform(
     except Exception as error:
         told = _told(error, stage, subject)
         failure = Failure(stage, subject, type(told).__name__, str(told))
-        _write(asdict(failure), folder / f"{_FAILED}{stage}-{subject}.json")
+        with suppress(OSError):  # on a full disk, which is what is to be told
+            _write(asdict(failure), folder / f"{_FAILED}{stage}-{subject}.json")
         if told is error:
             raise
         raise told from None
@@ -82,6 +84,11 @@ def _told(error: Exception, stage: str, subject: str) -> Exception:
             of=subject,
             file=error.filename,
             hint="free space, then run again: what was committed stands",
+        )
+    if isinstance(error, ConnectionError) or type(error).__name__ == "Py4JNetworkError":
+        message = f"the engine went away: {error}"
+        return EngineLost(
+            message, stage=stage, of=subject, hint="run again: what was committed stands"
         )
     if type(error).__module__.partition(".")[0] not in _ENGINES:
         return error

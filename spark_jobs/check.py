@@ -257,6 +257,9 @@ def publish(
     """
     kept, bad, _ = destinies()
     unit = application_id(name, "check", batch)
+    silver = Table.if_exists(lake.silver(name))
+    if silver is not None and silver.recorded(unit):
+        return Committed(silver.version, made=False)  # its quarantine stands, and stays
     before = Table.if_exists(lake.quarantine(name))
     left = before.recorded(unit) if before else None
     if balance.quarantine or left:
@@ -275,6 +278,7 @@ def publish(
             replace=[batch] if left else None,
             recorded=left,
             repeatable=True,
+            expected={batch: balance.quarantine},
             metadata={"batch": batch, "rows": balance.quarantine},
         )
     times = filter(None, [source.event_time, source.known_at])
@@ -284,6 +288,7 @@ def publish(
         unit=unit,
         statistics_of=list(dict.fromkeys(["_batch", *source.key, *times])),
         seen=seen,
+        expected={None: balance.silver},
         metadata={"batch": batch, **asdict(balance)},
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import date
 from functools import partial
@@ -17,8 +18,15 @@ from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StructField, StructType
 
-from headrace.errors import EngineLost, HeadraceError
-from headrace.lake import Committed, StagedFile, commit, stage_file
+from headrace.errors import BalanceError, EngineLost, HeadraceError
+from headrace.lake import (
+    Committed,
+    StagedFile,
+    commit,
+    next_version,
+    stage_file,
+    version_of,
+)
 
 _MOST_BYTES = 64 * 2**20  # of the rows of one data file, in memory, which a worker holds at a time
 _STAGED = "path string, size bigint, rows bigint, partition string, statistics string"
@@ -44,6 +52,7 @@ def write(
     recorded: int | None = None,
     repeatable: bool = False,
     seen: int | None = None,
+    expected: Mapping[str | None, int] | None = None,
     metadata: Mapping[str, Any] | None = None,
 ) -> Committed:
     """Commits rows as one unit; a unit that has committed is left as it is.
@@ -59,14 +68,20 @@ def write(
         recorded: As for `headrace.lake.commit`, and so are `repeatable` and `seen`.
         repeatable: See there.
         seen: See there.
+        expected: Value of the partition column, as text, or None -> rows that must be written.
         metadata: JSON values for people, in the commit under the key `headrace`.
 
     Raises:
+        BalanceError: Other numbers of rows were written; nothing was committed.
         CommitConflict: Another run committed in between.
         EngineLost: Spark went away.
         HeadraceError: The disk is full.
     """
+    if next_version(table, unit, recorded=recorded, repeatable=repeatable) is None:
+        return Committed(version_of(table), made=False)  # no files for what is decided already
     staged = stage(rows, table, partition_by=partition_by, statistics_of=statistics_of)
+    if expected is not None:
+        _balanced(staged, table, expected, partition_by=partition_by)
     return commit(
         table,
         staged,
@@ -81,6 +96,28 @@ def write(
         seen=seen,
         metadata={"headrace": json.dumps(dict(metadata or {}), default=str)},
     )
+
+
+def _balanced(
+    staged: Iterable[StagedFile],
+    table: Path,
+    expected: Mapping[str | None, int],
+    *,
+    partition_by: str | None,
+) -> None:
+    found: Counter[str | None] = Counter()
+    for file in staged:
+        found[file.partition[partition_by] if partition_by else None] += file.rows
+    wrong = [
+        f"{found[value]:,} for {expected.get(value, 0):,}" + (f" of {value}" if value else "")
+        for value in sorted(found.keys() | expected.keys(), key=str)
+        if found[value] != expected.get(value, 0)
+    ]
+    if wrong:
+        message = f"rows to write and rows expected differ: {'; '.join(wrong[:5])}"
+        raise BalanceError(
+            message, table=table, hint="nothing was committed; this is a defect, please report it"
+        )
 
 
 def _arrow_schema(rows: DataFrame) -> pa.Schema:

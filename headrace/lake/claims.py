@@ -177,13 +177,15 @@ def _renew(store: Store, ours: dict[str, Claim], ended: threading.Event, ttl_s: 
     while not ended.wait(ttl_s / _RENEWALS_PER_TTL):
         for unit, claim in list(ours.items()):
             later = replace(claim, expires_at=time.time() + ttl_s)
-            if store.put(later, seen=claim):
-                ours[unit] = later
-            else:
-                del ours[unit]
+            with suppress(OSError):  # of a full disk: it is tried again, until the claim expires
+                if store.put(later, seen=claim):
+                    ours[unit] = later
+                else:
+                    del ours[unit]
 
 
 def _give_back(store: Store, ours: dict[str, Claim]) -> None:
     for unit, claim in list(ours.items()):
-        store.put(replace(claim, expires_at=0.0), seen=claim)
+        with suppress(OSError):  # of a full disk: the claim ends with this process, or expires
+            store.put(replace(claim, expires_at=0.0), seen=claim)
         del ours[unit]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
+
+from headrace.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -75,8 +78,15 @@ class Lake:
 
     def runs(self, run: str) -> Path:
         """Stage results and logs of one execution."""
-        return self.root / "runs" / run
+        return self.root / "runs" / _plain(run)
 
     def report(self, run: str) -> Path:
         """The page of one execution."""
-        return self.root / "reports" / f"{run}.html"
+        return self.root / "reports" / f"{_plain(run)}.html"
+
+
+def _plain(run: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.:+-]{0,127}", run):
+        message = f"{run[:80]!r} cannot be the name of a run"
+        raise UsageError(message, hint="letters, digits, _ . : + -, and no more than 128")
+    return run

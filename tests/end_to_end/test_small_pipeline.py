@@ -121,7 +121,8 @@ def interrupted(user, *, by, once):
         assert time.monotonic() < end
         time.sleep(0.2)
     sent = time.monotonic()
-    command.send_signal(by)
+    # As a terminal does, Ctrl-C goes to all processes of the group, and so to those of engines.
+    os.killpg(command.pid, by) if by == signal.SIGINT else command.send_signal(by)
     code, seconds = command.wait(timeout=120), time.monotonic() - sent
     return Stopped(code, seconds, (user.folder / "err").read_text(), user.versions(), left(user))
 

@@ -135,6 +135,21 @@ def test_rows_published_after_the_decision_wait_for_the_next_one(built):
     assert result.rows["built"] == before == len(built.gold())
 
 
+def test_a_late_row_of_a_built_day_waits_while_the_days_targets_are_filled_in(built):
+    before = len(built.gold())
+    built.deliver("trips", "late.csv", f"78,A,{DEC2},1")
+    built.deliver("arrivals", "late.csv", f"78,{DEC2},10,2013-12-03T02:00:00Z")
+    for source in ("trips", "arrivals"):
+        built.publish(source)
+    assert built.build().rows == {"built": 0, "labelled": 3}
+    assert len(built.gold()) == before
+    assert [str(each.day) for each in features_due(built.pipeline, built.lake).stale] == [
+        "2013-12-02"
+    ]
+    built.build(stale=True)
+    assert len(built.gold()) == before + 1
+
+
 def test_a_changed_declaration_makes_every_interval_stale(built):
     built.declare(("over: 2 days", "over: 1 days"))
     assert len(features_due(built.pipeline, built.lake).stale) == 2

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 
 from headrace import plan
-from headrace.errors import ChecksFailed, CommitConflict, SchemaChanged
+from headrace.errors import BalanceError, ChecksFailed, CommitConflict, SchemaChanged
 from headrace.lake import NO_TABLE, Table
 
 NOW = datetime(2014, 1, 1, tzinfo=UTC)
@@ -228,6 +228,29 @@ def test_quarantine_of_a_batch_that_was_never_published_is_replaced(trips):
     trips.declare(("min_value: 0", "min_value: -5"))
     assert counts(trips.publish("trips")[1]) == (2, 2, 0, 0)
     assert trips.quarantine("trips") == []
+
+
+def test_rows_that_are_not_as_many_as_counted_are_not_committed(trips):
+    from spark_jobs import delta
+
+    trips.deliver("trips", "a.csv", f"1,A,{NOON},1")
+    trips.publish("trips")
+    silver = trips.lake.silver("trips")
+    rows = delta.read(trips.spark, silver)
+    with pytest.raises(BalanceError, match="1 for 2"):
+        delta.write(rows, silver, unit="trips/check/other", expected={None: 2})
+    assert len(trips.silver("trips")) == 1
+
+
+def test_a_unit_that_is_committed_already_leaves_no_files_behind(trips):
+    trips.deliver("trips", "a.csv", f"1,A,{NOON},-1", "x")
+    trips.declare(("{min_value: 1}", "{min_value: 5}\n      action: fail"))
+    for _ in range(3):
+        with pytest.raises(ChecksFailed):
+            trips.publish("trips")
+    assert len(list(trips.lake.bronze("trips").rglob("*.parquet"))) == len(
+        Table(trips.lake.bronze("trips")).files
+    )
 
 
 def test_a_commit_decided_on_an_older_silver_is_refused(trips):
