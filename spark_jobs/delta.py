@@ -22,6 +22,7 @@ from headrace.errors import BalanceError, EngineLost, HeadraceError
 from headrace.lake import (
     Committed,
     StagedFile,
+    Table,
     commit,
     next_version,
     stage_file,
@@ -34,7 +35,12 @@ _NO_SPACE = "No space left on device"
 
 
 def read(spark: SparkSession, table: Path, *, version: int | None = None) -> DataFrame:
-    """A Delta table, at a version if one is given."""
+    """A Delta table, at a version if one is given; its files are held against the log first.
+
+    Raises:
+        CorruptArtifact: A data file is missing, or is not the one that was committed.
+    """
+    Table(table, version).check()  # Spark verifies pages, not the footers that name their columns
     reader = spark.read.format("delta")
     if version is not None:
         reader = reader.option("versionAsOf", version)
