@@ -10,8 +10,8 @@ from pathlib import Path
 from headrace.errors import UsageError
 from headrace.intervals import SCORE_VERSION, FeaturesDue, features_due
 from headrace.lake import Lake, Table, application_id, digest, landing
+from headrace.lake.formats import inspector
 from headrace.lake.landing import Landing
-from headrace.lake.lines import inspect
 from headrace.spec import landing_glob
 from headrace.spec.model import Pipeline
 from headrace.stage import Outcome, Stage
@@ -54,12 +54,8 @@ def look_at(pipeline: Pipeline, lake: Lake, name: str) -> Landing:
     if "://" in pattern:
         message = "landing files in an object store cannot be read yet"
         raise UsageError(message, source=name, path=pattern, hint="copy them to a local folder")
-    return landing.look(
-        lake,
-        name,
-        pattern,
-        inspect=lambda path: inspect(path, delimiter=source.delimiter, quote=source.quote),
-    )
+    inspect = inspector(source.format, delimiter=source.delimiter, quote=source.quote)
+    return landing.look(lake, name, pattern, inspect=inspect)
 
 
 def trainings_due(pipeline: Pipeline, lake: Lake, *, until: date | None) -> list[date]:

@@ -5,13 +5,13 @@ Added columns: `_reason` (why the row cannot be used, or null) beside the declar
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import reduce
 from operator import or_
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.types import StringType, StructField, StructType
 
 from headrace.spec.model import ColumnType, Source
 from spark_jobs.ingest import header_columns
@@ -40,12 +40,39 @@ def typed(bronze: DataFrame, source: Source, *, headers: Sequence[str]) -> DataF
     return reduce(DataFrame.unionByName, parts)
 
 
+@dataclass(frozen=True)
+class _Cells:
+    """How a line comes to cells.
+
+    Attributes:
+        parsed: The struct `_cells`.
+        text: Declared column -> its text in `_cells`.
+        malformed: Why a line has no cells, or null.
+    """
+
+    parsed: Column
+    text: Mapping[str, Column]
+    malformed: Column
+
+
 def _typed(lines: DataFrame, source: Source, header: str) -> DataFrame:
-    names = header_columns(header, source.delimiter)
-    texts = StructType(
-        [StructField(f"c{i}", StringType()) for i in range(len(names))]
-        + [StructField(_SPARE, StringType())]
+    cells = _of_csv(source, header) if source.format == "csv" else _of_json(source)
+    value = {
+        name: _cast(cells.text[name], kind, source.time_zone)
+        for name, kind in source.columns.items()
+    }
+    problem = F.concat(F.lit("the line "), F.col("_problem"))
+    return lines.withColumn("_cells", cells.parsed).select(
+        *(value[name].alias(name) for name in source.columns),
+        F.coalesce(problem, cells.malformed, _unreadable(source, cells.text, value)).alias(
+            "_reason"
+        ),
+        *POSITION,
     )
+
+
+def _of_csv(source: Source, header: str) -> _Cells:
+    names = header_columns(header, source.delimiter)
     options = {
         "sep": source.delimiter,
         "quote": source.quote,
@@ -54,21 +81,46 @@ def _typed(lines: DataFrame, source: Source, header: str) -> DataFrame:
         "columnNameOfCorruptRecord": _SPARE,
         "mode": "PERMISSIVE",
     }
-    cells = lines.withColumn(
-        "_cells",
-        F.from_csv(
-            "_raw",
-            texts.simpleString().removeprefix("struct<").removesuffix(">").replace(":", " "),
-            options,
-        ),
+    ragged = F.col(f"_cells.{_SPARE}").isNotNull() | _has_open_quote(F.col("_raw"), source.quote)
+    return _Cells(
+        F.from_csv("_raw", _texts([f"c{i}" for i in range(len(names))]), options),
+        {
+            name: F.col(f"_cells.c{names.index(name)}")
+            if name in names
+            else F.lit(None).cast("string")
+            for name in source.columns
+        },
+        F.when(ragged, _ragged_reason(F.col("_raw"), source, len(names))),
     )
-    text = {
-        name: F.col(f"_cells.c{names.index(name)}") if name in names else F.lit(None).cast("string")
-        for name in source.columns
-    }
-    value = {
-        name: _cast(text[name], kind, source.time_zone) for name, kind in source.columns.items()
-    }
+
+
+def _of_json(source: Source) -> _Cells:
+    """A key that is not there is null."""
+    options = {"columnNameOfCorruptRecord": _SPARE, "mode": "PERMISSIVE"}
+    malformed = F.when(
+        F.col(f"_cells.{_SPARE}").isNotNull(), F.lit("the line is not a JSON object")
+    )
+    if source.format == "json":  # the objects of Parquet rows are ours
+        keys = F.json_object_keys("_raw")
+        malformed = malformed.when(
+            F.size(keys) > F.size(F.array_distinct(keys)), "a key stands twice in the line"
+        )
+        if source.on_changed_columns == "fail":
+            unknown = F.array_except(keys, F.array(*map(F.lit, source.columns)))
+            told = F.concat(F.lit("keys that are not declared: "), F.array_join(unknown, ", "))
+            malformed = malformed.when(F.size(unknown) > 0, told)
+    text = {name: F.col(f"_cells.{name}") for name in source.columns}
+    if source.null_value:
+        text = {name: F.nullif(cell, F.lit(source.null_value)) for name, cell in text.items()}
+    return _Cells(F.from_json("_raw", _texts(source.columns), options), text, malformed)
+
+
+def _texts(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}` string" for name in (*names, _SPARE))
+
+
+def _unreadable(source: Source, text: Mapping[str, Column], value: Mapping[str, Column]) -> Column:
+    """Which cells cannot be read as their type, or are null where none may be; else null."""
     required = dict.fromkeys([*source.key, *filter(None, [source.event_time, source.known_at])])
     unparsed = {
         name: text[name].isNotNull() & value[name].isNull()
@@ -76,7 +128,6 @@ def _typed(lines: DataFrame, source: Source, header: str) -> DataFrame:
         if kind != "string"
     }
     absent = {name: text[name].isNull() for name in required}
-    ragged = F.col(f"_cells.{_SPARE}").isNotNull() | _has_open_quote(F.col("_raw"), source.quote)
     reasons = F.concat_ws(
         "; ",
         *(
@@ -95,15 +146,7 @@ def _typed(lines: DataFrame, source: Source, header: str) -> DataFrame:
             for name, bad in absent.items()
         ),
     )
-    broken = reduce(or_, [*unparsed.values(), *absent.values()])
-    reason = (
-        F.when(F.col("_problem").isNotNull(), F.concat(F.lit("the line "), F.col("_problem")))
-        .when(ragged, _ragged_reason(F.col("_raw"), source, len(names)))
-        .when(broken, reasons)
-    )
-    return cells.select(
-        *(value[name].alias(name) for name in source.columns), reason.alias("_reason"), *POSITION
-    )
+    return F.when(reduce(or_, [*unparsed.values(), *absent.values()]), reasons)
 
 
 def _cast(text: Column, kind: ColumnType, zone: str) -> Column:

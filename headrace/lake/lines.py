@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-_CHUNK_BYTES = 4 << 20
+_CHUNK_BYTES = 1 << 20
 _SPLIT_BYTES = 64 << 20
 LONGEST_LINE_BYTES = 16 << 20
 _BOM = b"\xef\xbb\xbf"
@@ -50,7 +50,10 @@ class Inspected:
 
 @dataclass(frozen=True)
 class Split:
-    """A part of a file that starts and ends at a line's end; `end` is None for the whole rest."""
+    """A part of a file from `start` to `end`, which is None for the whole rest.
+
+    They are bytes at a line's end; of a Parquet file, row groups.
+    """
 
     path: str
     start: int
@@ -64,27 +67,33 @@ class _CutGzip(Exception):
 
 def inspect(path: Path, *, delimiter: str = ",", quote: str = '"') -> Inspected:
     """Reads a file once: its digest, its header, and whether it can be read line by line."""
+    sha256, header, problem = first_line(path)
+    if problem is None and not header:
+        problem = "the file is empty: it has not even a header"
+    if problem is not None:
+        return Inspected(sha256, (), problem)
+    try:
+        first = header.removeprefix(_BOM).decode()
+    except UnicodeDecodeError as error:
+        return Inspected(sha256, (), f"its first line is not UTF-8 (byte {error.start})")
+    try:
+        names = next(csv.reader([first], delimiter=delimiter, quotechar=quote), [])
+    except csv.Error as error:
+        return Inspected(sha256, (), f"its header cannot be read: {error}")
+    return Inspected(sha256, tuple(name.strip() for name in names), None)
+
+
+def first_line(path: Path) -> tuple[str, bytes, str | None]:
+    """Reads a file once: its digest, its first line, and why it has no lines to read, or None."""
     sha = hashlib.sha256()
     try:
         with path.open("rb") as file:
             header, problem = _header(_chunks(file, packed=path.suffix == ".gz", digest=sha))
     except _CutGzip:
-        return Inspected(sha.hexdigest(), (), "the gzip is cut or damaged")
+        return sha.hexdigest(), b"", "the gzip is cut or damaged"
     except OSError as error:
-        return Inspected("", (), error.strerror or str(error))
-    if problem is None and not header:
-        problem = "the file is empty: it has not even a header"
-    if problem is not None:
-        return Inspected(sha.hexdigest(), (), problem)
-    try:
-        first = header.removeprefix(_BOM).decode()
-    except UnicodeDecodeError as error:
-        return Inspected(sha.hexdigest(), (), f"its first line is not UTF-8 (byte {error.start})")
-    try:
-        names = next(csv.reader([first], delimiter=delimiter, quotechar=quote), [])
-    except csv.Error as error:
-        return Inspected(sha.hexdigest(), (), f"its header cannot be read: {error}")
-    return Inspected(sha.hexdigest(), tuple(name.strip() for name in names), None)
+        return "", b"", error.strerror or str(error)
+    return sha.hexdigest(), header, problem
 
 
 def splits(path: Path) -> list[Split]:
@@ -110,8 +119,8 @@ def splits(path: Path) -> list[Split]:
     return parts
 
 
-def read(split: Split) -> Iterator[pa.RecordBatch]:
-    """The data lines of a split as `LINES`: number (the header is 1), text, what is wrong.
+def read(split: Split, *, header: bool = True) -> Iterator[pa.RecordBatch]:
+    """The data lines of a split as `LINES`: number (the first is 1), text, what is wrong.
 
     Empty lines are no rows. A line that is not UTF-8, or holds a NUL, keeps its number and gets a
     `_problem`.
@@ -123,7 +132,7 @@ def read(split: Split) -> Iterator[pa.RecordBatch]:
         chunks = _chunks(file, packed=split.path.endswith(".gz"), length=length)
         for block in _whole_lines(chunks):
             text = block.removeprefix(_BOM) if row == 1 else block
-            batch, lines = _batch(text, row)
+            batch, lines = _batch(text, row, header=header)
             row += lines
             if batch.num_rows:
                 yield batch
@@ -193,7 +202,7 @@ def _whole_lines(chunks: Iterator[bytes]) -> Iterator[bytes]:
         yield carry
 
 
-def _batch(block: bytes, first_row: int) -> tuple[pa.RecordBatch, int]:
+def _batch(block: bytes, first_row: int, *, header: bool) -> tuple[pa.RecordBatch, int]:
     """Lines of a block, and how many there were, empty ones and the header included."""
     try:
         block.decode()
@@ -204,8 +213,8 @@ def _batch(block: bytes, first_row: int) -> tuple[pa.RecordBatch, int]:
     rows = pa.array(np.arange(first_row, first_row + len(raw)), pa.int64())
     batch = pa.RecordBatch.from_arrays([rows, raw, problem], schema=LINES)
     keep = pc.not_equal(pc.binary_length(raw), 0)
-    if first_row == 1:
-        keep = pc.and_(keep, pc.not_equal(rows, 1))  # the header
+    if header and first_row == 1:
+        keep = pc.and_(keep, pc.not_equal(rows, 1))
     return batch.filter(keep), len(raw)
 
 

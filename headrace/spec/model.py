@@ -169,7 +169,9 @@ class Source(Declared):
 
     kind: Literal["files"] = "files"
     path: str = Field(description="glob of the landing files, under a root of `roots`")
-    format: Literal["csv"] = "csv"
+    format: Literal["csv", "json", "parquet"] = Field(
+        "csv", description="`json` is one object per line"
+    )
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
     quote: Annotated[str, Field(min_length=1, max_length=1)] = '"'
     null_value: str = Field("", description="the text that stands for null, beside an empty cell")

@@ -29,6 +29,9 @@ def sources_problems(parts: Parts, *, folder: Path) -> Findings:
 
 
 def _cells(source: Source, at: Loc) -> Findings:
+    for field in {"delimiter", "quote"} & source.model_fields_set:
+        if source.format != "csv":
+            yield (*at, field), f"a {source.format} file has none: leave it out"
     for field, character in (("delimiter", source.delimiter), ("quote", source.quote)):
         if character in "\r\n":
             yield (*at, field), "must not end a line: a row is one line of the file"
