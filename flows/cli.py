@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import secrets
 import signal
 import sys
 import webbrowser
 from collections import Counter
 from collections.abc import Sequence
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -19,9 +18,11 @@ from rich.markup import escape
 from rich.table import Table as Grid
 
 from flows import quarantine, upkeep
+from flows.execution import Request, demand_promotion, opened
 from flows.options import DEFAULT, ERR, OUT, File, LakeFolder, settings_of
 from flows.progress import progress
 from flows.temporary_server import in_its_own_session
+from headrace import runs
 from headrace.errors import HeadraceError, UsageError
 from headrace.lake import Lake
 from headrace.lake.fingerprint import DIGEST_LENGTH
@@ -338,28 +339,38 @@ def _run(
         OUT.print(_grid([stage for stage in stages if stage.name in wanted], every=False))
         OUT.print("already done: nothing was run and nothing was written")
         if require_promotion:
-            from flows.execution import demand_promotion
-
             demand_promotion(pipeline, Lake(settings.lake))
         return
-    name = f"{datetime.now(UTC):%Y-%m-%dT%H-%M-%S}-{secrets.token_hex(2)}"
-    OUT.print(f"run {name}: {len(todo)} units to do; lake {settings.lake}", soft_wrap=True)
-    with progress(OUT):
-        from flows.pipeline import pipeline as flow
+    request = Request(
+        pipeline,
+        settings,
+        runs.new_name(),
+        first,
+        only,
+        stale,
+        None if days is None else tuple(days),
+    )
+    OUT.print(f"run {request.run}: {len(todo)} units to do; lake {settings.lake}", soft_wrap=True)
+    # Opened here, so that Spark starts while Prefect does.
+    with progress(OUT), opened(request) as (_, other):
+        if other is not None and not require_promotion:
+            outcome = str(other)
+        else:
+            from flows.pipeline import pipeline as flow
 
-        if not os.environ.get("PREFECT_API_URL"):
-            in_its_own_session()
-        outcome = flow(
-            file=str(file),
-            run=name,
-            lake=str(settings.lake),
-            first=first,
-            only=only,
-            stale=stale,
-            days=days,
-            require_promotion=require_promotion,
-        )
-    page = Lake(settings.lake).report(name)
+            if not os.environ.get("PREFECT_API_URL"):
+                in_its_own_session()
+            outcome = flow(
+                file=str(file),
+                run=request.run,
+                lake=str(settings.lake),
+                first=first,
+                only=only,
+                stale=stale,
+                days=days,
+                require_promotion=require_promotion,
+            )
+    page = Lake(settings.lake).report(request.run)
     told = f"; the page of this run: {page}" if page.exists() else ""
     OUT.print(f"{outcome}{told}", soft_wrap=True)
 

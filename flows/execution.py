@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import cached_property, partial
@@ -20,6 +20,7 @@ from headrace.errors import FeatureError, GateRefused, Transient
 from headrace.evaluation import history
 from headrace.intervals import features_due
 from headrace.lake import Lake, Table, application_id
+from headrace.lake.claims import Claim, Disk, claimed
 from headrace.lake.landing import Landing
 from headrace.settings import Settings
 from headrace.spec.model import Pipeline
@@ -89,7 +90,10 @@ class Execution:
         self._engines.close()
 
     def start(self) -> None:
-        """Starts Spark in the background, if there is a batch to read or to judge."""
+        """Starts Spark in the background, if there is a batch to read or to judge.
+
+        It takes as long as Prefect's temporary server, so both start together.
+        """
         if any(landing.pending for landing in self.landings.values()):
             self._start_spark()
 
@@ -345,6 +349,36 @@ class Execution:
 
     def _spark(self) -> SparkSession:
         return self._start_spark().result()
+
+
+_OPEN: dict[str, Execution] = {}  # run -> what this process has begun
+
+
+@contextmanager
+def opened(request: Request) -> Iterator[tuple[Execution, Claim | None]]:
+    """A run's execution, its units claimed and its engines starting.
+
+    Opened again within (the command first, then the flow that it calls) it is the same one.
+
+    Yields:
+        The execution, and None; or the claim of another run that is at one of the units.
+    """
+    if request.run in _OPEN:
+        yield _OPEN[request.run], None
+        return
+    execution = Execution(request)
+    # The claims outlive the engines: a stage that was asked to stop may still be at work in one.
+    store = Disk(execution.lake.claims)
+    with claimed(store, execution.units, owner=request.run) as other, execution:
+        if other is not None:
+            yield execution, other
+            return
+        execution.start()
+        _OPEN[request.run] = execution
+        try:
+            yield execution, None
+        finally:
+            del _OPEN[request.run]
 
 
 def demand_promotion(pipeline: Pipeline, lake: Lake) -> None:

@@ -19,10 +19,8 @@ from prefect.futures import PrefectFuture, wait
 from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.tasks import Task
 
-from flows.execution import Execution, Request, demand_promotion
+from flows.execution import Execution, Request, demand_promotion, opened
 from headrace.errors import CommitConflict, FeatureError, HeadraceError, Transient, UnreadableInput
-from headrace.lake import Lake
-from headrace.lake.claims import Disk, claimed
 from headrace.settings import Settings
 from headrace.spec import load
 from headrace.spec.model import ValuesOf
@@ -150,16 +148,11 @@ def pipeline(  # noqa: PLR0917 - Prefect shows them as a form and passes them by
     request = Request(
         load(file), settings, run, first, only, stale, None if days is None else tuple(days)
     )
-    lake_claims = Disk(Lake(settings.lake).claims)
-    execution = Execution(request)
-    # The claims outlive the engines: a stage that was asked to stop may still be at work in one.
-    with claimed(lake_claims, execution.units, owner=run) as other, execution:
+    with opened(request) as (execution, other):
         if other is not None:
-            told = f"already running: run {other.owner} is at {other.unit}"
             if require_promotion:
-                raise CommitConflict(told, hint="run again when it has ended")
-            return told
-        execution.start()
+                raise CommitConflict(str(other), hint="run again when it has ended")
+            return str(other)
         try:
             _run_stages(execution)
         except Exception as error:  # not one that was asked to stop: it stops without a page

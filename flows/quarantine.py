@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
 from collections import Counter
-from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -13,6 +11,7 @@ from rich.table import Table as Grid
 
 from flows.options import DEFAULT, OUT, File, LakeFolder, settings_of
 from flows.progress import progress
+from headrace import runs
 from headrace.errors import UsageError
 from headrace.lake import Lake, Table, application_id
 
@@ -92,7 +91,7 @@ def replay(source: SourceName, pipeline: File = DEFAULT, lake: LakeFolder = None
         message = f"no source {source!r}"
         raise UsageError(message, file=pipeline, hint=f"there are {', '.join(declared.sources)}")
     place = Lake(settings.lake)
-    run = f"{datetime.now(UTC):%Y-%m-%dT%H-%M-%S}-{secrets.token_hex(2)}"
+    run = runs.new_name()
     unit = application_id(source, "replay", "all")
     with (
         progress(OUT),
@@ -100,7 +99,7 @@ def replay(source: SourceName, pipeline: File = DEFAULT, lake: LakeFolder = None
         Execution(Request(declared, settings, run)) as execution,
     ):
         if other is not None:
-            OUT.print(f"already running: run {other.owner} is at {other.unit}")
+            OUT.print(str(other))
             return
         result = execution.replay(source)
     OUT.print(

@@ -5,20 +5,24 @@ Reads two columns per source, no more.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, time, timedelta
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from headrace.lake import Lake, Table, application_id, digest
+from headrace.lake.table import DataFile
 from headrace.spec.model import Pipeline
 
 FEATURES_VERSION = 1  # raised by hand when the meaning of spark_jobs/features.py changes
 LABELS_VERSION = 1
 SCORE_VERSION = 1  # raised by hand when scores of the same features and model would change
 _DAY = timedelta(days=1)
+_PORTION_ROWS = 1_000_000
 
 Silver = Mapping[str, Table]  # source -> its table
 Batches = Mapping[date, Mapping[str, int]]  # day -> batch -> rows
@@ -207,23 +211,52 @@ def _count(
 ) -> Batches:
     if table is None:
         return {}
-    rows = table.arrow([column, "_batch"])
-    local = pc.local_timestamp(rows[column].cast(pa.timestamp("us", tz=zone)))
     shift = timedelta(hours=at.hour, minutes=at.minute) + (
         timedelta(microseconds=1) if upper else timedelta()
     )
-    days = pc.subtract(local, pa.scalar(shift, pa.duration("us"))).cast(pa.date32(), safe=False)
-    grouped = (
-        pa.table({"day": days, "batch": rows["_batch"]})
-        .group_by(["day", "batch"])
-        .aggregate([([], "count_all")])
-    )
-    counted: dict[date, dict[str, int]] = {}
-    for row in grouped.to_pylist():
-        counted.setdefault(row["day"] + _DAY if upper else row["day"], {})[row["batch"]] = row[
-            "count_all"
-        ]
+    counted: dict[date, Counter[str]] = {}
+    for files in _portions(table.files):
+        moments, batches = _with_batches(table, column, files)
+        local = pc.local_timestamp(moments.cast(pa.timestamp("us", tz=zone)))
+        days = pc.subtract(local, pa.scalar(shift, pa.duration("us"))).cast(pa.date32(), safe=False)
+        grouped = (
+            pa.table({"day": days, "batch": batches})
+            .group_by(["day", "batch"])
+            .aggregate([([], "count_all")])
+        )
+        for row in grouped.to_pylist():
+            day = row["day"] + _DAY if upper else row["day"]
+            counted.setdefault(day, Counter())[row["batch"]] += row["count_all"]
     return counted
+
+
+def _portions(files: Sequence[DataFile]) -> Iterator[Sequence[DataFile]]:
+    """Files to be read at once: many small ones, or one big one."""
+    held: list[DataFile] = []
+    for file in files:
+        if held and sum(each.rows or 0 for each in held) + (file.rows or 0) > _PORTION_ROWS:
+            yield held
+            held = []
+        held.append(file)
+    if held:
+        yield held
+
+
+def _with_batches(
+    table: Table, column: str, files: Sequence[DataFile]
+) -> tuple[pa.ChunkedArray, pa.Array | pa.ChunkedArray]:
+    """A column of some files, and the batch of each row.
+
+    The log tells that of files of one batch: millions of equal texts need not be read.
+    """
+    if any(file.batch is None or file.rows is None for file in files):
+        rows = table.arrow([column, "_batch"], files=files)
+        return rows[column], rows["_batch"]
+    batches = pa.DictionaryArray.from_arrays(
+        np.repeat(np.arange(len(files), dtype=np.int32), [file.rows or 0 for file in files]),
+        [file.batch for file in files],
+    )
+    return table.arrow([column], files=files)[column], batches
 
 
 def _all_batches(table: Table | None) -> set[str]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import errno
 import json
+import secrets
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,11 @@ class Failure:
     subject: str
     error: str
     message: str
+
+
+def new_name() -> str:
+    """A name for a run: when it began, in UTC, and four random digits; sorts by time."""
+    return f"{datetime.now(UTC):%Y-%m-%dT%H-%M-%S}-{secrets.token_hex(2)}"
 
 
 def perform(

@@ -34,6 +34,7 @@ ENGINE_ENVIRONMENT = {
     "RAY_AUTH_MODE": "token",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_worker_niceness": "0",
+    "RAY_ENABLE_AUTO_CONNECT": "0",  # a call after the end of Ray would start another
     "DO_NOT_TRACK": "1",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
@@ -65,7 +66,11 @@ class Settings(BaseSettings):
     spark_master: str = Field(
         "local", description="Spark master URL; `local` uses `cores` threads here"
     )
-    spark_memory_gib: float = Field(2.0, gt=0, description="heap of the Spark driver, in GiB")
+    spark_memory_gib: float = Field(
+        default_factory=lambda: max(1.5, round(_memory_gib() / 16, 1)),
+        gt=0,
+        description="heap of the Spark driver, in GiB; a sixteenth of the memory, or 1.5",
+    )
     ray_address: str = Field("local", description="Ray cluster to join; `local` starts one here")
     ray_object_store_gib: float = Field(
         default_factory=lambda: max(0.5, round(_memory_gib() / 10, 1)),

@@ -184,17 +184,25 @@ def _files(
 ) -> Iterator[tuple[date | str | None, pa.Table]]:
     """Cuts sorted rows where the partition column changes, and where a file would be too big."""
     held: list[pa.RecordBatch] = []
+    size = 0  # of `held`, in bytes
     value: date | str | None = None
     for batch in batches:
         for part_value, part in _runs(batch, partition_by):
-            big = sum(each.nbytes for each in held) >= _MOST_BYTES
-            if held and (part_value != value or big):
-                yield value, pa.Table.from_batches(held)
-                held = []
+            if held and (part_value != value or size >= _MOST_BYTES):
+                yield value, _emptied(held)
+                size = 0
             held.append(part)
+            size += part.nbytes
             value = part_value
     if held:
-        yield value, pa.Table.from_batches(held)
+        yield value, _emptied(held)
+
+
+def _emptied(held: list[pa.RecordBatch]) -> pa.Table:
+    """The batches as a table, which alone holds them from now on."""
+    rows = pa.Table.from_batches(held)
+    held.clear()
+    return rows
 
 
 def _runs(

@@ -53,6 +53,9 @@ class Claim:
         """Whether the owner may still be at work: not expired, and not known to be dead."""
         return now < self.expires_at and not self._is_dead()
 
+    def __str__(self) -> str:
+        return f"already running: run {self.owner} is at {self.unit}"
+
     def _is_dead(self) -> bool:
         if self.host != socket.gethostname():
             return False
