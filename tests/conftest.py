@@ -22,27 +22,12 @@ def pytest_configure() -> None:
     engine_environment()
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
-    """Marks each test with the engines it asks for, so that `-m "not spark"` keeps its word.
-
-    Of the processes that share the tests one gets all that use an engine's session, so that it
-    starts once, and a file's tests stay together. What takes longest goes first.
-    """
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks each test with the engines it asks for, so that `-m "not spark"` keeps its word."""
     for item in items:
-        asked = [engine for engine in _ENGINES if engine in getattr(item, "fixturenames", ())]
-        for engine in asked:
-            item.add_marker(_ENGINES[engine])
-        item.add_marker(pytest.mark.xdist_group(asked[0] if asked else item.path.as_posix()))
-    yield  # the order is made random, and groups are read
-    items.sort(key=_rank)
-
-
-def _rank(item: pytest.Item) -> int:
-    names = getattr(item, "fixturenames", ())
-    if item.get_closest_marker("e2e"):
-        return 0
-    return 1 if "spark" in names else 2 if "ray_local" in names else 3
+        for fixture, mark in _ENGINES.items():
+            if fixture in getattr(item, "fixturenames", ()):
+                item.add_marker(mark)
 
 
 @pytest.fixture
