@@ -1,6 +1,6 @@
 """Which batches have rows in which interval, and the fingerprints that follow.
 
-Reads two columns per source, no more.
+Reads one column per source; the batches of its rows are told by the log, where it can.
 """
 
 from __future__ import annotations

@@ -19,25 +19,26 @@ class Format:
     """How the files of a format are read.
 
     Attributes:
+        inspect: Reads a file once: its digest, its columns, why it cannot be read.
         splits: Cuts a file into parts that are read side by side.
         read: The rows of a part, as `headrace.lake.lines.LINES`.
     """
 
+    inspect: Callable[..., Inspected]
     splits: Callable[[Path], list[Split]]
     read: Callable[[Split], Iterator[pa.RecordBatch]]
 
 
 FORMATS = MappingProxyType(
     {
-        "csv": Format(lines.splits, lines.read),
-        "json": Format(lines.splits, json_lines.read),
-        "parquet": Format(parquet_rows.splits, parquet_rows.read),
+        "csv": Format(lines.inspect, lines.splits, lines.read),
+        "json": Format(json_lines.inspect, lines.splits, json_lines.read),
+        "parquet": Format(parquet_rows.inspect, parquet_rows.splits, parquet_rows.read),
     }
 )
 
 
 def inspector(name: str, *, delimiter: str, quote: str) -> Callable[[Path], Inspected]:
     """Reads a file of a format once: its digest, its columns, why it cannot be read."""
-    if name == "csv":
-        return partial(lines.inspect, delimiter=delimiter, quote=quote)
-    return {"json": json_lines.inspect, "parquet": parquet_rows.inspect}[name]
+    inspect = FORMATS[name].inspect
+    return partial(inspect, delimiter=delimiter, quote=quote) if name == "csv" else inspect
