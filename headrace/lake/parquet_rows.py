@@ -25,6 +25,7 @@ _ESCAPED: Mapping[str, str] = {
     **{chr(code): f"\\u{code:04x}" for code in range(32)},
 }
 _CONTROL = r"[\x00-\x1f]"
+_HOLDS_NUL = r"(^|[^\\])(\\\\)*\\u0000"  # not a backslash of the text before the same letters
 _NUL = "holds a NUL byte"
 
 
@@ -76,7 +77,7 @@ def read(split: Split) -> Iterator[pa.RecordBatch]:
         for batch in parquet.iter_batches(_BATCH_ROWS, row_groups=groups):
             raw = _texts(batch)
             problem = pc.if_else(
-                pc.match_substring(raw, _ESCAPED["\0"]), _NUL, pa.scalar(None, pa.string())
+                pc.match_substring_regex(raw, _HOLDS_NUL), _NUL, pa.scalar(None, pa.string())
             )
             numbers = pa.array(range(row, row + batch.num_rows), pa.int64())
             row += batch.num_rows

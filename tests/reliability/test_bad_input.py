@@ -204,7 +204,7 @@ def flipped(content: bytes, at: int) -> bytes:
     return content[:at] + bytes([content[at] ^ 4]) + content[at + 1 :]
 
 
-ODD_TEXT = 'a "quote", a \\, a\nline, é, \x01'
+ODD_TEXT = 'a \\u0000 spelt out, a "quote", a \\, a\nline, é, \x01'
 PARQUET = {
     "zero bytes": Bad(b"", aside="is not a Parquet file"),
     "no rows": Bad(parquet(table())),
