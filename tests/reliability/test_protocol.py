@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
+import multiprocessing
+import runpy
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -21,25 +21,40 @@ AT_A_COMMIT = ("after_staged_write", "before_commit", "after_commit")
 STAGES = {"append": "ingest", "replace": "score", "promote": "alias"}
 
 
+@pytest.fixture(scope="module")
+def processes():
+    """Starts processes by a fork of one that has imported all they need."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["headrace.lake", "headrace.models.registry"])
+    return context
+
+
 @pytest.fixture
-def work(lake: Lake):
+def work(lake: Lake, processes):
     """Starts a worker on the lake: a kind of commit, units from first to last, with a fault."""
 
-    def start(kind, first, last, *owner, fault="", gate=""):
-        variables = {faults.VARIABLE: fault, faults.GATE: str(gate)}
-        return subprocess.Popen(
-            [sys.executable, "-P", WORKER, str(lake.root), kind, str(first), str(last), *owner],
-            env={**os.environ, **{name: value for name, value in variables.items() if value}},
-            stdout=subprocess.PIPE,
-            text=True,
+    def start(kind, first, last, owner="a", *, fault="", gate="", root=lake.root):
+        variables = {faults.VARIABLE: fault, faults.GATE: str(gate)} if fault else {}
+        heard, told = processes.Pipe(duplex=False)
+        given = (root, kind, range(first, last), owner, variables, told)
+        process = processes.Process(
+            target=runpy.run_path, args=(str(WORKER), {"GIVEN": given}, "__main__")
         )
+        process.start()
+        told.close()
+        return process, heard
 
     return start
 
 
-def words(process):
-    out, _ = process.communicate(timeout=120)
-    return out.split()
+def words(worker):
+    process, heard = worker
+    said = []
+    with suppress(EOFError):
+        while True:
+            said.append(heard.recv())
+    process.join(timeout=120)
+    return said
 
 
 def content(lake, kind):
@@ -60,14 +75,10 @@ def test_a_kill_at_any_moment_of_a_commit_leaves_what_an_unhurt_run_leaves(
     lake, tmp_path, work, kind, moment, action
 ):
     unhurt = Lake(tmp_path / "unhurt")
-    subprocess.run(
-        [sys.executable, "-P", WORKER, str(unhurt.root), kind, "0", "2"],
-        check=True,
-        stdout=subprocess.DEVNULL,
-    )
+    assert words(work(kind, 0, 2, root=unhurt.root)) == ["made"] * 2
     hurt = work(kind, 0, 2, fault=f"{STAGES[kind]}.{moment}:{action}:2")
     words(hurt)
-    assert hurt.returncode == -signal.SIGKILL
+    assert hurt[0].exitcode == -signal.SIGKILL
     again = words(work(kind, 0, 2))
     assert "refused" not in again
     if kind != "promote":  # a promotion is a decision, and each call makes one
@@ -80,7 +91,7 @@ def test_a_run_that_died_before_it_heard_of_its_commit_adds_nothing_when_tried_a
     for number in range(50):
         dead = work("append", number, number + 1, fault="ingest.after_commit:kill:1")
         assert words(dead) == []
-        assert dead.returncode == -signal.SIGKILL
+        assert dead[0].exitcode == -signal.SIGKILL
     assert words(work("append", 0, 50)) == ["stood"] * 50
     assert Table(lake.bronze("weather")).arrow().num_rows == 150
 
@@ -113,17 +124,17 @@ def test_of_two_at_once_exactly_one_commits_and_the_other_says_so(lake, work, tm
         ]
         until_here(gate, pair)
         gate.touch()
-        told = sorted(word for process in pair for word in words(process))
+        told = sorted(word for worker in pair for word in words(worker))
         assert told in (["made", "refused"], ["made", "stood"]), number
     rows = content(lake, kind)
     assert len(rows) == 34 * {"append": 3, "replace": 2, "promote": 1}[kind]
 
 
-def until_here(gate, processes):
-    """Waits until each of the processes stands before the gate."""
+def until_here(gate, workers):
+    """Waits until each of the workers stands before the gate."""
     until = time.monotonic() + 60
-    marks = [gate.with_name(f"{gate.name}.{process.pid}.here") for process in processes]
+    marks = [gate.with_name(f"{gate.name}.{process.pid}.here") for process, _ in workers]
     while not all(mark.exists() for mark in marks):
         assert time.monotonic() < until
-        assert all(process.poll() is None for process in processes)
+        assert all(process.is_alive() for process, _ in workers)
         time.sleep(0.01)

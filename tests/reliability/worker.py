@@ -1,14 +1,14 @@
-"""A process of its own that commits units one after the other, and says how each ended.
-
-    python -P worker.py LAKE KIND FIRST LAST [OWNER]
+"""What a process of its own does: it commits units one after the other, and says how each ended.
 
 Kinds: `append` (a unit of bronze), `replace` (an interval of scores, again), `promote` (an alias).
 """
 
 from __future__ import annotations
 
-import sys
+import os
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pyarrow as pa
@@ -70,18 +70,18 @@ def promote_unit(lake: Lake, number: int, owner: str) -> bool:
 KINDS = {"append": append_unit, "replace": replace_unit, "promote": promote_unit}
 
 
-def main() -> None:
-    """Says `made`, `stood` or `refused` for each unit."""
-    root, kind, first, last, *owner = sys.argv[1:]
-    for number in range(int(first), int(last)):
+def main(
+    root: Path, kind: str, units: range, owner: str, variables: Mapping[str, str], told: Connection
+) -> None:
+    """Tells `made`, `stood` or `refused` for each unit."""
+    os.environ.update(variables)
+    for number in units:
         try:
-            made = KINDS[kind](Lake(Path(root)), number, *(owner or ["a"]))
-            word = "made" if made else "stood"
+            made = KINDS[kind](Lake(root), number, owner)
+            told.send("made" if made else "stood")
         except CommitConflict:
-            word = "refused"
-        sys.stdout.write(f"{word}\n")
-        sys.stdout.flush()
+            told.send("refused")
 
 
 if __name__ == "__main__":
-    main()
+    main(*GIVEN)  # noqa: F821 - put here by who runs this file
