@@ -82,12 +82,13 @@ def history(
 @app.command()
 def maintain(
     lake: LakeFolder = None,
-    apply: Annotated[bool, typer.Option("--apply", help="Remove them.")] = False,
+    apply: Annotated[bool, typer.Option("--apply", help="Merge and remove.")] = False,
     keep_days: Annotated[int, typer.Option(min=1, help="Keep every file that is younger.")] = 7,
 ) -> None:
-    """Lists files that no kept version needs: of runs that ended early, and of replaced versions.
+    """Lists small files to merge, and files that no kept version needs; does both with `--apply`.
 
-    Every version that a model was trained on is kept. Removes nothing without `--apply`.
+    The latter are left by runs that ended early and by replaced versions. Every version that a
+    model was trained on is kept.
 
     Example: `headrace maintain --keep-days 30 --apply`
     """
@@ -98,15 +99,19 @@ def maintain(
     if apply and (owner := busy(root)):
         OUT.print(f"already running: run {owner} is at work in this lake")
         return
-    files = size = 0
+    small = files = size = 0
     for found in surplus_of(root, keep_days=keep_days, apply=apply):
+        if found.small:
+            OUT.print(f"{found.table}: {found.small:,} small files become {found.merged:,}")
         if found.files:
             pinned = f", versions kept for models: {found.pinned}" if found.pinned else ""
-            OUT.print(f"{found.table}: {found.files:,} files, {found.bytes:,} bytes{pinned}")
-        files, size = files + found.files, size + found.bytes
-    if not files:
-        OUT.print(f"nothing to remove: no surplus file is older than {keep_days} days")
+            OUT.print(f"{found.table}: {found.files:,} files can go, {found.bytes:,} bytes{pinned}")
+        small, files, size = small + found.small, files + found.files, size + found.bytes
+    if not small and not files:
+        OUT.print(
+            f"nothing to do: few small files, and no surplus file is older than {keep_days} days"
+        )
     elif apply:
-        OUT.print(f"removed {files:,} files, {size:,} bytes")
+        OUT.print(f"merged {small:,} files, removed {files:,}, {size:,} bytes")
     else:
-        OUT.print(f"{files:,} files, {size:,} bytes; next: `headrace maintain --apply`")
+        OUT.print(f"{small + files:,} files, {size:,} bytes; next: `headrace maintain --apply`")

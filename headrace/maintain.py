@@ -1,7 +1,7 @@
-"""Files that no kept version of a table needs: found, and removed on request.
+"""Small files that can be merged, and files that no kept version needs: found, done on request.
 
-They are left by runs that ended early, and by versions that were replaced. Every version that a
-model names is kept, and so is each file that is younger than the retention.
+The latter are left by runs that ended early, and by versions that were replaced. Every version that
+a model names is kept, and so is each file that is younger than the retention.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from headrace import faults
 from headrace.browse import OpenLake
 from headrace.lake import Lake, Table, exclusive
 from headrace.lake.claims import Disk
+from headrace.lake.compact import compact, small_files
 from headrace.models import registry
 
 KEEP_DAYS = 7
@@ -22,30 +23,48 @@ _HOURS = 24
 
 @dataclass(frozen=True)
 class Surplus:
-    """Files of a table that can go: how many, their bytes, and the versions that are pinned."""
+    """What can be done for a table.
+
+    Attributes:
+        table: Such as `silver/weather`.
+        small: Number of small files that can be merged.
+        merged: Number of files that they become.
+        files: Number of files that can go.
+        bytes: Of those.
+        pinned: Versions that are kept for models.
+    """
 
     table: str
+    small: int
+    merged: int
     files: int
     bytes: int
     pinned: tuple[int, ...]
 
 
 def maintain(root: Path, *, keep_days: int = KEEP_DAYS, apply: bool = False) -> Iterator[Surplus]:
-    """Finds the surplus files of each table; removes them if asked to. A second time finds none.
+    """Finds small and surplus files of each table; merges and removes them if asked to.
+
+    A second time finds none. Merged files stay for the versions before, until they are old enough.
 
     Args:
         root: The lake's folder.
         keep_days: At least 1: a file that a run at work has not committed yet is younger.
-        apply: Remove them, each table under its lock.
+        apply: Merge and remove, each table under its lock.
 
     Raises:
         UsageError: There is no lake there.
+        CommitConflict: Another run changed a table in between.
         CorruptArtifact: A model's record, or a table's log, cannot be read.
     """
     lake = Lake(root)
     pins = _pins(lake)
     for name in OpenLake(root).tables():
         path = lake.root / name
+        small = small_files(Table(path))
+        if small and apply:
+            compact(path, small)
+            faults.point("maintain", "after_return")
         with exclusive(path):
             table = Table(path)
             pinned = tuple(sorted(pins.get(name, set()) & _versions(path)))
@@ -57,7 +76,7 @@ def maintain(root: Path, *, keep_days: int = KEEP_DAYS, apply: bool = False) -> 
                 faults.point("maintain", "before_commit")
                 _vacuum(table, pinned, keep_days=keep_days, dry_run=False)
                 faults.point("maintain", "after_commit")
-        yield Surplus(name, len(files), size, pinned)
+        yield Surplus(name, sum(map(len, small)), len(small), len(files), size, pinned)
 
 
 def busy(root: Path) -> str:

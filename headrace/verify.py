@@ -16,7 +16,7 @@ from headrace.browse import OpenLake
 from headrace.errors import HeadraceError
 from headrace.intervals import SCORE_VERSION
 from headrace.lake import Lake, Table, application_id, digest
-from headrace.lake.history import history
+from headrace.lake.history import broken_seals, history
 from headrace.machine import Finding, State
 from headrace.models import registry
 
@@ -56,17 +56,21 @@ def _second(names: tuple[str, ...], *layers: str) -> list[str]:
 
 
 def _table(lake: Lake, name: str) -> Finding:
-    """Every data file is there and reads back by its checksums; others are counted."""
+    """Every data file is there and reads back by its checksums, every commit by its digest."""
     try:
         table = Table(lake.root / name)
         rows = sum(table.arrow(files=[file]).num_rows for file in table.files)
         known = {file.path for file in table.files}
         told = [file.rows for file in table.files]
+        altered = broken_seals(table.path)
     except HeadraceError as error:
         return Finding(name, "fail", error.message, error.hint)
     if None not in told and sum(count or 0 for count in told) != rows:
         found = f"{rows:,} rows, and its log tells of {sum(count or 0 for count in told):,}"
         return Finding(name, "fail", found, "restore the table from a backup")
+    if altered:
+        found = f"commits that are not as they were written: versions {altered}"
+        return Finding(name, "fail", found, "restore its folder _delta_log from a backup")
     old = sum(
         path.relative_to(table.path).as_posix() not in known
         for path in table.path.rglob("*.parquet")

@@ -220,7 +220,7 @@ def balance(rows: DataFrame, lake: Lake, name: str, *, batch: str) -> Balance:
             for label, where in (("silver", kept), ("quarantine", bad), ("duplicates", repeated))
         )
     ).collect()[0]
-    read = sum(file.rows or 0 for file in Table(lake.bronze(name)).files if file.batch == batch)
+    read = Table(lake.bronze(name)).rows_by_batch([batch])[batch]
     found = Balance(
         read=read, silver=row["silver"], quarantine=row["quarantine"], duplicates=row["duplicates"]
     )

@@ -77,9 +77,7 @@ def ingest(
             message = "a landing file changed while it was read"
             raise Transient(message, source=name, hint="run again") from error
         made = made or committed.made
-        rows += sum(
-            file.rows or 0 for file in Table(lake.bronze(name)).files if file.batch == batch.id
-        )
+        rows += Table(lake.bronze(name)).rows_by_batch([batch.id])[batch.id]
     return StageResult(
         name="ingest",
         subject=name,

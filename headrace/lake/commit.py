@@ -28,6 +28,7 @@ from filelock import FileLock, Timeout
 
 from headrace import faults
 from headrace.errors import CommitConflict, HeadraceError, SchemaChanged, UsageError
+from headrace.lake.fingerprint import digest
 from headrace.lake.table import Table, footer_digest, partition_folder
 
 _LOCK_TIMEOUT_S = 600.0
@@ -36,6 +37,7 @@ _STATISTICS_PREFIX = (
 )
 _LAST_TOLD = datetime.max - timedelta(milliseconds=1)  # noqa: DTZ901 - no zone has a later moment
 NO_TABLE = -1
+SEAL = "headrace_seal"
 NO_FEATURES = {"delta.enableDeletionVectors": "false", "delta.columnMapping.mode": "none"}
 
 
@@ -158,8 +160,8 @@ def commit(
             it, null in the rows that stand; those that the rows lack are null in them.
         unit: From `application_id`.
         partition_by: The partition columns.
-        replace: Partition filters, such as `[("_interval", "=", "2013-12-01")]`: what they match
-            is replaced.
+        replace: Partition filters, such as `[("_interval", "=", "2013-12-01")]` (or `in` and a
+            list): what they match is replaced.
         recorded: With `repeatable`: the version the caller saw for `unit` when it decided; 0 for
             none.
         repeatable: The unit may commit again, if `recorded` is still what stands there.
@@ -185,7 +187,10 @@ def commit(
             current = _with_columns(current, schema)
         properties = CommitProperties(
             app_transactions=[Transaction(unit, version, int(time.time() * 1000))],
-            custom_metadata=dict(metadata or {}),
+            custom_metadata={
+                **(metadata or {}),
+                **seal(unit, version, files, _replaced(current, replace)),
+            },
             # The lock is held: whoever still conflicts does not keep the protocol.
             max_commit_retries=0,
         )
@@ -219,6 +224,36 @@ def commit(
             raise HeadraceError(message, table=table, hint="see the message above") from error
         faults.point(stage, "after_commit")
         return Committed(Table(table).version, made=True)
+
+
+def seal(
+    unit: str, version: int, added: Collection[StagedFile], removed: Collection[str]
+) -> dict[str, str]:
+    """A digest of what a commit does, kept in it: a line of it that was lost can be seen.
+
+    Args:
+        unit: The application transaction id.
+        version: Its number in the commit.
+        added: The files that become part of the table.
+        removed: Paths of the files that leave it.
+    """
+    files = sorted((file.path, file.size, file.rows) for file in added)
+    return {SEAL: digest(unit, version, files, sorted(removed))}
+
+
+def _replaced(table: Table | None, filters: Sequence[tuple[str, str, Any]] | None) -> list[str]:
+    """Paths of the files that an overwrite of some partitions removes."""
+    if table is None or filters is None:
+        return []
+    wanted = {
+        column: {str(each) for each in (value if operator == "in" else [value])}
+        for column, operator, value in filters
+    }
+    return [
+        file.path
+        for file in table.files
+        if all(str(file.partition[column]) in values for column, values in wanted.items())
+    ]
 
 
 def _with_columns(table: Table, schema: pa.Schema) -> Table:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
@@ -194,6 +196,26 @@ class Table:
             message = f"{rows.num_rows:,} rows, and the log tells of {sum(told):,}"
             raise self._corrupt(message)
         return rows
+
+    def rows_by_batch(self, batches: Collection[str]) -> Counter[str]:
+        """Rows of each of the batches; files of one batch are counted from the log alone.
+
+        Raises:
+            CorruptArtifact: A file of several batches cannot be read.
+        """
+        counted: Counter[str] = Counter()
+        mixed = []
+        for file in self.files:
+            batch = file.batch
+            if batch is None or file.rows is None:
+                mixed.append(file)
+            elif batch in batches:
+                counted[batch] += file.rows
+        found = pc.value_counts(self.arrow(["_batch"], files=mixed)["_batch"]) if mixed else ()
+        for entry in found:
+            if entry["values"].as_py() in batches:
+                counted[entry["values"].as_py()] += entry["counts"].as_py()
+        return counted
 
     def check(self, files: Collection[DataFile] | None = None) -> None:
         """Holds data files against the log, all but their pages, which are checked when read.

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-
-import pyarrow.compute as pc
 
 from headrace.errors import CorruptArtifact, UsageError
 from headrace.lake import Lake, Table
@@ -63,24 +61,6 @@ def table_at(path: Path, versions: Mapping[str, int]) -> Table | None:
     return Table(path, versions.get(f"{layer}/{path.name}", versions.get(layer)))
 
 
-def rows_by_batch(table: Table, batches: Collection[str]) -> Counter[str]:
-    """Rows of each of the batches; files of one batch are counted from the log alone."""
-    counted: Counter[str] = Counter()
-    mixed = []
-    for file in table.files:
-        batch = file.batch
-        if batch is not None and batch in batches and file.rows is not None:
-            counted[batch] += file.rows
-        else:
-            mixed.append(file)
-    if mixed:
-        found = pc.value_counts(table.arrow(["_batch"], files=mixed)["_batch"])
-        for entry in found.to_pylist():
-            if entry["values"] in batches:
-                counted[entry["values"]] += entry["counts"]
-    return counted
-
-
 def _balance(lake: Lake, source: str, record: Record | None) -> Balance:
     if record is None:
         return Balance(source, None, {}, {}, ("no check of this source is recorded",))
@@ -94,7 +74,7 @@ def _balance(lake: Lake, source: str, record: Record | None) -> Balance:
     for name, path in (("silver", lake.silver(source)), ("quarantine", lake.quarantine(source))):
         try:
             table = table_at(path, record.result.tables)
-            counted = rows_by_batch(table, units) if table else Counter[str]()
+            counted = table.rows_by_batch(units) if table else Counter[str]()
         except (CorruptArtifact, UsageError) as error:
             problems.append(f"{name} cannot be read: {error}")
             continue

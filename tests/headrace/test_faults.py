@@ -47,6 +47,11 @@ def test_every_stage_that_writes_has_every_point():
         assert own | generic == set(faults.MOMENTS), stage
 
 
+def test_maintenance_has_every_point():
+    found = points_in("headrace/maintain.py") | points_in("headrace/lake/compact.py")
+    assert {moment for named, moment in found if named == "maintain"} == set(faults.MOMENTS)
+
+
 def test_a_point_strikes_at_its_turn_and_at_no_other(monkeypatch):
     monkeypatch.setenv("HEADRACE_FAULT", "turns.before_read:raise:2")
     faults.point("turns", "before_read")

@@ -18,7 +18,8 @@ from headrace.models import registry
 
 WORKER = Path(__file__).with_name("worker.py")
 AT_A_COMMIT = ("after_staged_write", "before_commit", "after_commit")
-STAGES = {"append": "ingest", "replace": "score", "promote": "alias"}
+STAGES = {"append": "ingest", "replace": "score", "promote": "alias", "compact": "maintain"}
+worker = runpy.run_path(str(WORKER))
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +35,8 @@ def work(lake: Lake, processes):
     """Starts a worker on the lake: a kind of commit, units from first to last, with a fault."""
 
     def start(kind, first, last, owner="a", *, fault="", gate="", root=lake.root):
+        for number in range(first, last) if kind == "compact" else ():
+            worker["make_small_files"](Lake(root), number)
         variables = {faults.VARIABLE: fault, faults.GATE: str(gate)} if fault else {}
         heard, told = processes.Pipe(duplex=False)
         given = (root, kind, range(first, last), owner, variables, told)
@@ -58,13 +61,14 @@ def words(worker):
 
 
 def content(lake, kind):
-    """What readers see of the kind's table: rows by value."""
-    path = {
-        "append": lake.bronze("weather"),
-        "replace": lake.scores("flights"),
-        "promote": lake.aliases,
+    """What readers see of the kind's tables: rows by value."""
+    paths = {
+        "append": [lake.bronze("weather")],
+        "replace": [lake.scores("flights")],
+        "promote": [lake.aliases],
+        "compact": sorted((lake.root / "silver").glob("weather*")),
     }[kind]
-    rows = Table(path).arrow().to_pylist() if Table.exists(path) else []
+    rows = [row for path in paths for row in Table(path).arrow().to_pylist()]
     return sorted(str(sorted(row.items(), key=str)) for row in rows)
 
 
@@ -115,7 +119,7 @@ def test_a_run_that_slept_through_its_successors_commit_changes_nothing(lake, wo
 
 @pytest.mark.parametrize("kind", STAGES)
 def test_of_two_at_once_exactly_one_commits_and_the_other_says_so(lake, work, tmp_path, kind):
-    """Thirty-four pairs, each let go at the same moment, just before they ask for the lock."""
+    """Of each kind 34 pairs, each let go at the same moment, just before they ask for the lock."""
     for number in range(34):
         gate = tmp_path / f"gate{number}"
         point = f"{STAGES[kind]}.after_staged_write:wait:1"
@@ -127,7 +131,7 @@ def test_of_two_at_once_exactly_one_commits_and_the_other_says_so(lake, work, tm
         told = sorted(word for worker in pair for word in words(worker))
         assert told in (["made", "refused"], ["made", "stood"]), number
     rows = content(lake, kind)
-    assert len(rows) == 34 * {"append": 3, "replace": 2, "promote": 1}[kind]
+    assert len(rows) == 34 * {"append": 3, "replace": 2, "promote": 1, "compact": 24}[kind]
 
 
 def until_here(gate, workers):

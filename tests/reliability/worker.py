@@ -1,6 +1,7 @@
 """What a process of its own does: it commits units one after the other, and says how each ended.
 
-Kinds: `append` (a unit of bronze), `replace` (an interval of scores, again), `promote` (an alias).
+Kinds: `append` (a unit of bronze), `replace` (an interval of scores, again), `promote` (an alias),
+`compact` (the small files of a table).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import pyarrow as pa
 
 from headrace.errors import CommitConflict
 from headrace.lake import Lake, Table, application_id, commit, stage_file
+from headrace.lake.compact import FEWEST, compact, small_files
 from headrace.models import registry
 from headrace.models.registry import Alias
 
@@ -67,7 +69,28 @@ def promote_unit(lake: Lake, number: int, owner: str) -> bool:
     return True
 
 
-KINDS = {"append": append_unit, "replace": replace_unit, "promote": promote_unit}
+def compact_unit(lake: Lake, number: int, owner: str) -> bool:
+    """Merges the small files of the table `number`, as they stood before."""
+    del owner
+    table = lake.silver(f"weather{number}")
+    return compact(table, small_files(Table(table, 0))).made
+
+
+def make_small_files(lake: Lake, number: int) -> None:
+    """Makes the table `number` of eight small files, if it is not there."""
+    table = lake.silver(f"weather{number}")
+    if not Table.exists(table):
+        files = [stage_file(table, ROWS) for _ in range(FEWEST)]
+        unit = application_id("weather", "check", f"batch{number}")
+        commit(table, files, schema=ROWS.schema, unit=unit)
+
+
+KINDS = {
+    "append": append_unit,
+    "replace": replace_unit,
+    "promote": promote_unit,
+    "compact": compact_unit,
+}
 
 
 def main(

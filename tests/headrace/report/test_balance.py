@@ -4,7 +4,7 @@ import pyarrow as pa
 import pytest
 
 from headrace.lake import Table, append
-from headrace.report.balance import balances, rows_by_batch
+from headrace.report.balance import balances
 from headrace.report.records import read_records
 
 
@@ -53,7 +53,7 @@ def test_rows_of_several_batches_in_one_file_are_counted_apart(lake):
     path = lake.silver("flights")
     append(path, pa.table({"_batch": ["a", "a", "b", "c"]}), unit="1")
     append(path, pa.table({"_batch": ["a"]}), unit="2")
-    assert rows_by_batch(Table(path), {"a", "b"}) == {"a": 3, "b": 1}
+    assert Table(path).rows_by_batch({"a", "b"}) == {"a": 3, "b": 1}
 
 
 @pytest.mark.parametrize("name", ["silver", "silver/flights"])

@@ -1,0 +1,151 @@
+"""Merging small files: the same rows, in fewer files, with all that the log told of them."""
+
+from __future__ import annotations
+
+import json
+
+import duckdb
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from headrace.browse import OpenLake
+from headrace.errors import CommitConflict, CorruptArtifact
+from headrace.lake import Table, application_id, commit, stage_file
+from headrace.lake.compact import FEWEST, SMALL_BYTES, compact, small_files
+from headrace.lake.history import broken_seals, history
+
+ODD = [float("nan"), float("inf"), None, -0.0]
+
+
+@pytest.fixture
+def table(lake):
+    """Ten batches in silver, each a file of four odd rows."""
+    path = lake.silver("weather")
+    for number in range(10):
+        rows = pa.table(
+            {
+                "temp": pa.array(ODD, pa.float64()),
+                "text": pa.array(["", None, "a,b", f"{number}"]),
+                "_batch": [f"b{number:02}"] * 4,
+            }
+        )
+        unit = application_id("weather", "check", f"b{number:02}")
+        files = [stage_file(path, rows, statistics_of=["_batch"])]
+        commit(path, files, schema=rows.schema, unit=unit)
+    return path
+
+
+def texts(rows):
+    return sorted(str(sorted(row.items())) for row in rows)
+
+
+def merge(path):
+    return compact(path, small_files(Table(path)))
+
+
+def test_merged_files_hold_the_same_rows_and_statistics(table):
+    before = Table(table)
+    assert merge(table).made
+    after = Table(table)
+    assert len(after.files) == 1
+    assert texts(after.arrow().to_pylist()) == texts(before.arrow().to_pylist())
+    (file,) = after.files
+    assert (file.rows, file.batch) == (40, None)
+    assert (file.least, file.greatest) == ({"_batch": "b00"}, {"_batch": "b09"})
+    assert after.rows_by_batch({"b03", "b04"}) == {"b03": 4, "b04": 4}
+
+
+def test_other_readers_see_what_they_saw(table):
+    def seen(version):
+        dataset = Table(table, version).delta.to_pyarrow_dataset()
+        rows = duckdb.from_arrow(dataset).to_arrow_table()
+        return [
+            texts(pl.read_delta(table.as_posix(), version=version).to_dicts()),
+            texts(rows.to_pylist()),
+        ]
+
+    before = seen(9)
+    merge(table)
+    assert seen(10) == before
+    assert seen(9) == before
+
+
+def test_a_second_time_changes_nothing(table):
+    merge(table)
+    version = Table(table).version
+    assert small_files(Table(table)) == []
+    assert not compact(table, small_files(Table(table, 9))).made
+    assert Table(table).version == version
+
+
+def test_the_table_takes_further_commits_and_remembers_its_units(table):
+    merge(table)
+    rows = Table(table).arrow().slice(0, 1)
+    unit = application_id("weather", "check", "b03")
+    assert not commit(table, [stage_file(table, rows)], schema=rows.schema, unit=unit).made
+    unit = application_id("weather", "check", "b10")
+    assert commit(table, [stage_file(table, rows)], schema=rows.schema, unit=unit).made
+    assert Table(table).arrow().num_rows == 41
+
+
+def test_few_or_big_files_stay_as_they_are(table, lake, monkeypatch):
+    few = lake.silver("few")
+    rows = pa.table({"a": [1]})
+    files = [stage_file(few, rows) for _ in range(FEWEST - 1)]
+    commit(few, files, schema=rows.schema, unit="few/check/b")
+    assert small_files(Table(few)) == []
+    monkeypatch.setattr("headrace.lake.compact.SMALL_BYTES", 100)
+    assert SMALL_BYTES > 100
+    assert small_files(Table(table)) == []
+
+
+def test_files_of_one_partition_are_merged_apart_from_those_of_others(lake):
+    path = lake.quarantine("weather")
+    rows, schema = pa.table({"a": [1]}), pa.schema([("a", pa.int64()), ("_batch", pa.string())])
+    files = [
+        stage_file(path, rows, partition={"_batch": batch})
+        for batch in ("x=1/ä%", None)
+        for _ in range(FEWEST)
+    ]
+    commit(path, files, schema=schema, unit="w/check/b", partition_by=["_batch"])
+    merge(path)
+    assert sorted((str(file.partition["_batch"]), file.rows) for file in Table(path).files) == [
+        ("None", 8),
+        ("x=1/ä%", 8),
+    ]
+    assert Table(path).arrow().group_by("_batch").aggregate([([], "count_all")]).num_rows == 2
+
+
+def test_of_a_damaged_file_nothing_is_merged(table):
+    path = table / Table(table).files[0].path
+    content = bytearray(path.read_bytes())
+    content[40] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(CorruptArtifact):
+        merge(table)
+    assert Table(table).version == 9
+
+
+def test_files_that_left_the_table_meanwhile_are_not_brought_back(table):
+    groups = small_files(Table(table))
+    merge(table)
+    with pytest.raises(CommitConflict, match="changed since"):
+        compact(table, [groups[0][:5]])
+
+
+def test_history_tells_of_it_and_the_seals_hold(table, lake):
+    merge(table)
+    events = history(lake.root, OpenLake(lake.root).tables(), subject="weather")
+    assert events[-1].told == {"merged": 10, "into": 1}
+    assert broken_seals(table) == []
+
+
+@pytest.mark.parametrize("lost", ["commitInfo", "txn", "add", "remove"])
+def test_a_line_that_a_commit_lost_is_found(table, lost):
+    merge(table)
+    log = table / "_delta_log" / f"{10:020}.json"
+    lines = log.read_text().splitlines()
+    gone = next(line for line in lines if lost in json.loads(line))
+    log.write_text("".join(f"{line}\n" for line in lines if line != gone))
+    assert broken_seals(table) == [10]
