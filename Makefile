@@ -16,8 +16,8 @@ demo: $(ready) ## run the flight delays example, from landing files to scores an
 	@$(python) $(example)/make_landing.py
 	@.venv/bin/headrace run $(example)/pipeline.yaml
 
-test: $(ready) ## run all tests in random order; ARGS="-m 'not spark'" and the like go to pytest
-	@$(python) -m pytest $(ARGS)
+test: $(ready) ## run all tests in random order, in two processes; ARGS="-m 'not spark'" and the like go to pytest
+	@$(python) -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(ready) ## lint, format, import layers, types
 	@.venv/bin/ruff check .

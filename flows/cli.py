@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import errno
 import os
 import signal
 import sys
@@ -49,6 +51,13 @@ app.add_typer(upkeep.app)
 
 StageName = Literal["ingest", "check", "features", "train", "score", "report"]
 _STOPPED = "stopped; what was committed stands, and the next run completes the rest"
+_NO_RIGHT = "\n  -> give this user the right to read and write there, or name another lake"
+_HINTS = {
+    errno.EACCES: _NO_RIGHT,
+    errno.EPERM: _NO_RIGHT,
+    errno.EROFS: _NO_RIGHT,
+    errno.ENOSPC: "\n  -> free space, then run again: what was committed stands",
+}
 INTERRUPTED, TERMINATED = 130, 143  # exit codes of a shell: 128 + the signal; typer's for Ctrl-C
 
 
@@ -260,12 +269,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
     try:
         code = app(args=arguments, standalone_mode=False)
-        if code == INTERRUPTED:
-            ERR.print(_STOPPED)
     except SystemExit as stop:
-        if stop.code == TERMINATED:
-            ERR.print(_STOPPED)
-        raise
+        code = stop.code
     except typer.TyperException as error:  # its own copy of click's, which click's do not catch
         if message := error.format_message():
             ERR.print(f"[red]UsageError[/]: {escape(message)}\n  -> see `headrace --help`")
@@ -276,11 +281,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
             ERR.print(f"[red]UsageError[/]: {name}: {escape(problem['msg'])}")
         code = UsageError.exit_code
     except OSError as error:
-        ERR.print(f"[red]{type(error).__name__}[/]: {escape(str(error))}", soft_wrap=True)
+        hint = _HINTS.get(error.errno or 0, "")
+        ERR.print(f"[red]{type(error).__name__}[/]: {escape(str(error))}{hint}", soft_wrap=True)
         code = 1
     except HeadraceError as error:
         ERR.print(f"[red]{type(error).__name__}[/]: {escape(str(error))}", soft_wrap=True)
         code = error.exit_code
+    if code in {INTERRUPTED, TERMINATED}:
+        ERR.print(_STOPPED)
+        atexit._run_exitfuncs()  # noqa: SLF001 - all of an exit but the wait for other threads:
+        sys.stdout.flush()
+        os._exit(code)  # a stage's may still wait for an engine that is gone
     sys.exit(code or 0)
 
 

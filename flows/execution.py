@@ -87,7 +87,7 @@ class Execution:
         # A SparkSession left running aborts an interpreter that also used delta-rs.
         self._pool.shutdown(wait=True)
         self._session_held.close()
-        self._engines.close()
+        self._engines.__exit__(kind, error, trace)
 
     def start(self) -> None:
         """Starts Spark in the background, if there is a batch to read or to judge.

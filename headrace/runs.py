@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import secrets
+import shutil
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
@@ -19,6 +20,7 @@ from headrace.stage import StageResult
 
 _FAILED = "failed-"
 _ENGINES = {"pyspark", "py4j"}
+_FULL_BYTES = 1 << 20  # a disk with less is full, whatever an engine made of it
 _LINES_TOLD = 8  # of an engine's message; the rest is its stack
 
 
@@ -50,7 +52,7 @@ def perform(
         result = work()
         faults.point(stage, "after_return")
     except Exception as error:
-        told = _told(error, stage, subject)
+        told = _told(error, stage, subject, is_full=_is_full(folder))
         failure = Failure(stage, subject, type(told).__name__, str(told))
         with suppress(OSError):  # on a full disk, which is what is to be told
             _write(asdict(failure), folder / f"{_FAILED}{stage}-{subject}.json")
@@ -78,18 +80,20 @@ def failures(folder: Path) -> list[Failure]:
     return [Failure(**json.loads(path.read_text())) for path in sorted(folder.glob(f"{_FAILED}*"))]
 
 
-def _told(error: Exception, stage: str, subject: str) -> Exception:
+def _told(error: Exception, stage: str, subject: str, *, is_full: bool) -> Exception:
     """The error itself, or what an engine's own exception, or a full disk, comes to.
 
     Spark's exceptions ask the JVM for their text: told now, while there is one.
     """
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+    no_space = isinstance(error, OSError) and error.errno == errno.ENOSPC
+    # What an engine says of a full disk may be anything, such as that a file of its own ends early.
+    if no_space or (is_full and not isinstance(error, HeadraceError)):
         message = "the disk is full"
         return StageFailed(
             message,
             stage=stage,
             of=subject,
-            file=error.filename,
+            file=getattr(error, "filename", None),
             hint="free space, then run again: what was committed stands",
         )
     if isinstance(error, ConnectionError) or type(error).__name__ == "Py4JNetworkError":
@@ -104,6 +108,11 @@ def _told(error: Exception, stage: str, subject: str) -> Exception:
         text, stage=stage, of=subject, hint="mend what it names, then run again"
     )
     return failed
+
+
+def _is_full(folder: Path) -> bool:
+    standing = next(each for each in (folder, *folder.parents) if each.exists())
+    return shutil.disk_usage(standing).free < _FULL_BYTES
 
 
 def _write(value: dict[str, Any], target: Path) -> Path:  # JSON values

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import secrets
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, chdir, contextmanager, nullcontext
+from contextlib import AbstractContextManager, chdir, contextmanager, nullcontext, suppress
 from pathlib import Path
+from typing import Any
+
+import psutil
 
 from headrace.errors import EngineLost
 from headrace.settings import Settings, engine_environment
 
 LOCAL = "local"
+_KILL_LIMIT_S = 5.0
 # Under this name Ray hides its only switch that keeps a node on loopback. Its processes read it
 # from the environment; this one may have read it already, at import.
 _CLUSTER = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
@@ -68,8 +73,34 @@ def connected(settings: Settings) -> Iterator[None]:
         ) from error
     try:
         yield
-    finally:
+    except (KeyboardInterrupt, SystemExit):
+        _kill()
+        raise
+    except BaseException:
         ray.shutdown()
+        raise
+    ray.shutdown()
+
+
+def _kill() -> None:
+    """Ends the local Ray as a whole, for a process that was asked to stop and ends next.
+
+    Another of its threads may be at a call of Ray's, which would end the process at a shutdown.
+    """
+    from ray._private import worker
+
+    node: Any = worker._global_node  # noqa: SLF001 - a shutdown in an orderly order is all that Ray has
+    if node is None:
+        return
+    atexit.unregister(worker.shutdown)
+    processes = [psutil.Process(process.pid) for _, process in node.live_processes()]
+    for process in [*processes]:
+        with suppress(psutil.Error):
+            processes += process.children(recursive=True)
+    for process in processes:
+        with suppress(psutil.Error):
+            process.kill()
+    psutil.wait_procs(processes, timeout=_KILL_LIMIT_S)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 _ENGINES = {"spark": "spark", "ray_local": "ray"}
+_LONGEST = ("e2e", "spark", "ray")
 
 
 def pytest_configure() -> None:
@@ -22,12 +23,22 @@ def pytest_configure() -> None:
     engine_environment()
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks each test with the engines it asks for, so that `-m "not spark"` keeps its word."""
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
+    """Marks each test with the engines it asks for, so that `-m "not spark"` keeps its word.
+
+    What takes longest goes first, so that the processes that share the files end together.
+    """
     for item in items:
         for fixture, mark in _ENGINES.items():
             if fixture in getattr(item, "fixturenames", ()):
                 item.add_marker(mark)
+    yield  # here the order is made random
+    items.sort(key=_rank)
+
+
+def _rank(item: pytest.Item) -> int:
+    return next((n for n, mark in enumerate(_LONGEST) if item.get_closest_marker(mark)), 9)
 
 
 @pytest.fixture

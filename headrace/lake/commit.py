@@ -6,6 +6,7 @@ engine, delta-rs, writes every log. Between processes on one disk a commit holds
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -172,6 +173,7 @@ def commit(
         CommitConflict: Someone committed the unit in between (`repeatable`), or the table changed
             under us.
         SchemaChanged: A column has another type in the table.
+        OSError: The disk is full.
     """
     stage = stage_of(unit)
     faults.point(stage, "after_staged_write", [table / file.path for file in files])
@@ -220,6 +222,8 @@ def commit(
             message = f"the commit was refused: {error}"
             raise CommitConflict(message, table=table, hint="run again") from error
         except DeltaError as error:
+            if os.strerror(errno.ENOSPC) in str(error):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(table)) from error
             message = f"the commit failed: {error}"
             raise HeadraceError(message, table=table, hint="see the message above") from error
         faults.point(stage, "after_commit")

@@ -6,13 +6,16 @@ Errors stand in for kills, so that one session serves all; `tests/reliability` k
 from __future__ import annotations
 
 import shutil
+import subprocess
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 
 import pytest
 
 from headrace import faults, plan, runs
-from headrace.errors import EngineLost, StageFailed, UsageError
+from headrace.errors import EngineLost, HeadraceError, StageFailed, UsageError
 from headrace.intervals import features_due
 from headrace.lake import Table
 from spark_jobs import check, features, ingest
@@ -112,3 +115,32 @@ def test_a_stage_that_ended_early_and_runs_again_is_as_if_it_never_had(
     stages(trips)[stage]()
     assert content(trips)[stage] == unhurt[stage]
     assert runs.failures(trips.lake.runs("r")) == []
+
+
+def test_a_disk_that_is_full_is_named_and_with_room_the_stage_completes(
+    delivered, tmp_path, trips_in, before
+):
+    """A small file system in memory, where the system lets us mount one."""
+    mount, umount = "/usr/bin/mount", "/usr/bin/umount"
+    shutil.copytree(delivered, tmp_path, dirs_exist_ok=True)
+    lake = tmp_path / "lake"
+    away = lake.rename(tmp_path / "away")
+    lake.mkdir()
+    small = [mount, "-t", "tmpfs", "-o", "size=300k", "tmpfs", lake]
+    if not Path(mount).exists() or subprocess.run(small, stderr=-3, check=False).returncode:
+        pytest.skip("only root can mount a small file system")
+    try:
+        shutil.copytree(away, lake, dirs_exist_ok=True)
+        trips = trips_in(tmp_path)
+        filler = lake / "filler"
+        with suppress(OSError), filler.open("wb", buffering=0) as file:
+            while True:
+                file.write(bytes(1024))
+        with pytest.raises((HeadraceError, OSError), match=r"disk is full|No space left"):
+            stages(trips)["ingest"]()
+        assert not Table.exists(trips.lake.bronze("trips"))
+        filler.unlink()
+        stages(trips)["ingest"]()
+        assert content(trips)["ingest"] == before[1]["ingest"]
+    finally:
+        subprocess.run([umount, lake], check=True)
