@@ -77,5 +77,6 @@ def test_what_a_worker_meets_in_a_store_is_told_as_ours(what, kind, told, trips,
     finally:
         bucket.ask("reset-auth", "1000000")
     assert "trips/a.csv" in str(error.value)
+    assert "\n  -> " in str(error.value)
     assert bucket.secret not in str(error.value)
     assert not Table.exists(trips.lake.bronze("trips"))
