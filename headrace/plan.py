@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
 
-from headrace.errors import UsageError
 from headrace.intervals import SCORE_VERSION, FeaturesDue, features_due
 from headrace.lake import Lake, Table, application_id, digest, landing
 from headrace.lake.formats import inspector
@@ -51,9 +50,6 @@ def look_at(pipeline: Pipeline, lake: Lake, name: str) -> Landing:
     """What lies in the landing folder of one source."""
     source = pipeline.sources[name]
     pattern = landing_glob(pipeline, name)
-    if "://" in pattern:
-        message = "landing files in an object store cannot be read yet"
-        raise UsageError(message, source=name, path=pattern, hint="copy them to a local folder")
     inspect = inspector(source.format, delimiter=source.delimiter, quote=source.quote)
     return landing.look(lake, name, pattern, inspect=inspect)
 

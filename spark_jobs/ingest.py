@@ -5,22 +5,23 @@ from __future__ import annotations
 import argparse
 import csv
 import io
+import re
 import time
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pyarrow as pa
 from pyspark.errors import PythonException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from headrace import command, faults
-from headrace.errors import SchemaChanged, Transient
+from headrace import command, errors, faults
+from headrace.errors import HeadraceError, SchemaChanged, Transient
 from headrace.lake import Lake, Table, application_id
 from headrace.lake.formats import FORMATS
 from headrace.lake.landing import Batch, Landing, LandingFile, register
 from headrace.lake.lines import Split
+from headrace.lake.stores import place
 from headrace.plan import look_at
 from headrace.settings import Settings
 from headrace.spec.model import Pipeline, Source
@@ -28,7 +29,6 @@ from headrace.stage import Outcome, StageResult
 from spark_jobs import delta
 from spark_jobs.session import open_session
 
-_CHANGED = "the file changed while it was read"
 _BRONZE = (
     "_raw string, _columns string, _problem string, _file string, _file_sha256 string, "
     "_row bigint, _batch string"
@@ -53,7 +53,8 @@ def ingest(
 
     Raises:
         SchemaChanged: A header is not the declared one and the source does not say `adapt`.
-        Transient: A file changed while it was read; nothing of its batch was written.
+        Transient: A file changed while it was read, or its store went away; nothing of its batch
+            was written.
     """
     started = time.monotonic()
     faults.point("ingest", "before_read")
@@ -72,10 +73,9 @@ def ingest(
                 metadata={"batch": batch.id, "files": len(batch.files)},
             )
         except PythonException as error:
-            if _CHANGED not in str(error):
-                raise
-            message = "a landing file changed while it was read"
-            raise Transient(message, source=name, hint="run again") from error
+            if told := _told_by_worker(error):
+                raise told from error
+            raise
         made = made or committed.made
         rows += Table(lake.bronze(name)).rows_by_batch([batch.id])[batch.id]
     return StageResult(
@@ -190,11 +190,20 @@ def _read_parts(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
                         "_batch",
                     ],
                 )
-            stat = Path(part["path"]).stat()
+            stat = place(part["path"]).stat()
             if (stat.st_size, stat.st_mtime_ns) != (part["size"], part["mtime_ns"]):
-                message = f"{_CHANGED}: {part['file']}"
-                raise OSError(message)
+                message = "a landing file changed while it was read"
+                raise Transient(message, file=part["file"], hint="run again")
     pa.default_memory_pool().release_unused()  # the worker lives on, and serves other tasks
+
+
+def _told_by_worker(error: PythonException) -> HeadraceError | None:
+    """The error of ours that a worker raised; Spark hands on its text alone."""
+    told = re.search(r"^headrace\.errors\.(\w+): (.+)(?:\n  -> (.+))?", str(error), re.MULTILINE)
+    if told is None:
+        return None
+    kind: type[HeadraceError] = getattr(errors, told[1])
+    return kind(told[2], hint=told[3] or "")
 
 
 def _repeat(value: str, count: int) -> pa.Array:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from types import MappingProxyType
 
 import pyarrow as pa
 
 from headrace.lake import json_lines, lines, parquet_rows
 from headrace.lake.lines import Inspected, Split
+from headrace.lake.stores import Place
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Format:
     """
 
     inspect: Callable[..., Inspected]
-    splits: Callable[[Path], list[Split]]
+    splits: Callable[[Place], list[Split]]
     read: Callable[[Split], Iterator[pa.RecordBatch]]
 
 
@@ -38,7 +38,7 @@ FORMATS = MappingProxyType(
 )
 
 
-def inspector(name: str, *, delimiter: str, quote: str) -> Callable[[Path], Inspected]:
+def inspector(name: str, *, delimiter: str, quote: str) -> Callable[[Place], Inspected]:
     """Reads a file of a format once: its digest, its columns, why it cannot be read."""
     inspect = FORMATS[name].inspect
     return partial(inspect, delimiter=delimiter, quote=quote) if name == "csv" else inspect

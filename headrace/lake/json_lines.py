@@ -6,16 +6,16 @@ Nothing is taken apart here, but a line that is no JSON object is told apart fro
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import orjson
 import pyarrow as pa
 
 from headrace.lake import lines
 from headrace.lake.lines import Inspected, Split
+from headrace.lake.stores import Place
 
 
-def inspect(path: Path) -> Inspected:
+def inspect(path: Place) -> Inspected:
     """As `headrace.lake.lines.inspect`; there is no header, so no columns."""
     sha256, _, problem = lines.first_line(path)
     if problem is None and not path.stat().st_size:

@@ -9,15 +9,18 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import NoReturn, TypeVar
 
 import pyarrow as pa
 
 from headrace.errors import UnreadableInput
+from headrace.lake import stores
 from headrace.lake.commit import append, application_id
 from headrace.lake.fingerprint import DIGEST_LENGTH, digest
 from headrace.lake.lines import Inspected
 from headrace.lake.paths import Lake
+from headrace.lake.stores import Place
 from headrace.lake.table import Table
 
 STABLE_S = 2.0  # a file is taken when size and time stayed the same for so long
@@ -46,13 +49,13 @@ class LandingFile:
         name: Its path below the parent of its source's folder, such as `weather/2013-01.csv`; the
             `_file` of rows.
         size: In bytes.
-        mtime_ns: Modification time, in nanoseconds since 1970.
+        mtime_ns: Modification time, in nanoseconds since 1970; of an object, in whole seconds.
         sha256: Of its bytes.
         columns: Of its header.
         problem: Why it cannot be read at all, or None.
     """
 
-    path: Path
+    path: Place
     name: str
     size: int
     mtime_ns: int
@@ -101,22 +104,30 @@ def batch_id(files: Sequence[LandingFile]) -> str:
     return hashlib.sha256(digests.encode()).hexdigest()[:DIGEST_LENGTH]
 
 
-def look(lake: Lake, source: str, pattern: str, *, inspect: Callable[[Path], Inspected]) -> Landing:
+def look(
+    lake: Lake, source: str, pattern: str, *, inspect: Callable[[Place], Inspected]
+) -> Landing:
     """Finds the files of a source and sorts them into published, pending and unreadable.
 
-    A file that the lake knows by name, size and modification time is not opened again.
+    A file that the lake knows by name, size and modification time is not opened again. A young file
+    is looked at twice, as it may still grow; an object in a store is complete when it appears.
 
     Args:
         lake: The lake.
         source: Name of the source.
-        pattern: Absolute glob of its files.
+        pattern: Absolute glob of its files, or a URL in an object store.
         inspect: Reads a file once; see `headrace.lake.lines.inspect`.
 
     Raises:
-        UnreadableInput: The folder does not exist, or no file matches.
+        UnreadableInput: The folder or bucket does not exist, or no file matches.
+        Transient: The object store cannot be reached.
     """
     known = _known(lake, source)
-    stable, growing = _stable(_found(source, pattern), known)
+    stable, growing = (
+        (_stored(source, pattern), [])
+        if stores.is_url(pattern)
+        else _stable(_found(source, pattern), known)
+    )
     with ThreadPoolExecutor() as pool:
         files = list(pool.map(lambda found: _file(found, known, inspect), stable))
     silver = Table.if_exists(lake.silver(source))
@@ -183,8 +194,9 @@ class _Known:
     batches: tuple[str, ...]
 
 
+_AnyPath = TypeVar("_AnyPath", Path, PurePosixPath)
 _Key = tuple[str, int, int]  # name, size, mtime_ns
-_Found = tuple[Path, str, int, int]  # path, name, size, mtime_ns
+_Found = tuple[Place, str, int, int]  # path, name, size, mtime_ns
 
 
 def _known(lake: Lake, source: str) -> dict[_Key, _Known]:
@@ -210,9 +222,7 @@ def _owners(known: Mapping[_Key, _Known]) -> dict[str, set[str]]:
 
 
 def _found(source: str, pattern: str) -> list[tuple[Path, str]]:
-    parts = Path(pattern).parts
-    fixed = next((i for i, part in enumerate(parts) if glob.has_magic(part)), len(parts) - 1)
-    folder = Path(*parts[:fixed])
+    folder = _folder(Path(pattern))
     if not folder.is_dir():
         message = "there is no landing folder"
         raise UnreadableInput(
@@ -225,17 +235,36 @@ def _found(source: str, pattern: str) -> list[tuple[Path, str]]:
     named = [
         (path, _readable((Path(folder.name) / path.relative_to(folder)).as_posix()))
         for path in paths
-        if path.is_file() and path.suffix != ".done" and not path.name.startswith((".", "_"))
+        if path.is_file() and _is_delivered(path.name)
     ]
-    if not named:
-        message = "no landing file matches"
-        raise UnreadableInput(
-            message,
-            source=source,
-            path=pattern,
-            hint="deliver a file, or mend `path` of the source",
-        )
-    return named
+    return named or _none(source, pattern)
+
+
+def _stored(source: str, pattern: str) -> list[_Found]:
+    folder = _folder(stores.key(pattern))
+    found: list[_Found] = [
+        (file, (folder.name / file.key.relative_to(folder)).as_posix(), *stat)
+        for file, stat in stores.find(pattern, folder)
+        if _is_delivered(file.name)
+    ]
+    return found or _none(source, pattern)
+
+
+def _folder(pattern: _AnyPath) -> _AnyPath:
+    """The folder before the first wildcard."""
+    parts = pattern.parts
+    fixed = next((i for i, part in enumerate(parts) if glob.has_magic(part)), len(parts) - 1)
+    return type(pattern)(*parts[:fixed])
+
+
+def _is_delivered(name: str) -> bool:
+    return not name.endswith(".done") and not name.startswith((".", "_"))
+
+
+def _none(source: str, pattern: str) -> NoReturn:
+    message = "no landing file matches"
+    hint = "deliver a file, or mend `path` of the source"
+    raise UnreadableInput(message, source=source, path=pattern, hint=hint)
 
 
 def _readable(path: str) -> str:
@@ -278,7 +307,7 @@ def _size_and_time(path: Path) -> tuple[int, int] | None:
 
 
 def _file(
-    found: _Found, known: Mapping[_Key, _Known], inspect: Callable[[Path], Inspected]
+    found: _Found, known: Mapping[_Key, _Known], inspect: Callable[[Place], Inspected]
 ) -> LandingFile:
     path, name, size, mtime_ns = found
     if path.is_symlink():

@@ -11,12 +11,13 @@ import hashlib
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from headrace.lake.stores import Place, place
 
 _CHUNK_BYTES = 1 << 20
 _SPLIT_BYTES = 64 << 20
@@ -65,7 +66,7 @@ class _CutGzip(Exception):
     pass
 
 
-def inspect(path: Path, *, delimiter: str = ",", quote: str = '"') -> Inspected:
+def inspect(path: Place, *, delimiter: str = ",", quote: str = '"') -> Inspected:
     """Reads a file once: its digest, its header, and whether it can be read line by line."""
     sha256, header, problem = first_line(path)
     if problem is None and not header:
@@ -83,7 +84,7 @@ def inspect(path: Path, *, delimiter: str = ",", quote: str = '"') -> Inspected:
     return Inspected(sha256, tuple(name.strip() for name in names), None)
 
 
-def first_line(path: Path) -> tuple[str, bytes, str | None]:
+def first_line(path: Place) -> tuple[str, bytes, str | None]:
     """Reads a file once: its digest, its first line, and why it has no lines to read, or None."""
     sha = hashlib.sha256()
     try:
@@ -96,7 +97,7 @@ def first_line(path: Path) -> tuple[str, bytes, str | None]:
     return sha.hexdigest(), header, problem
 
 
-def splits(path: Path) -> list[Split]:
+def splits(path: Place) -> list[Split]:
     """Cuts a file at line ends into parts of about 64 MiB; a gzip stays whole."""
     whole = [Split(path.as_posix(), 0, None, 1)]
     if path.suffix == ".gz" or path.stat().st_size <= _SPLIT_BYTES * 3 // 2:
@@ -126,7 +127,7 @@ def read(split: Split, *, header: bool = True) -> Iterator[pa.RecordBatch]:
     `_problem`.
     """
     row = split.first_row
-    with Path(split.path).open("rb") as file:
+    with place(split.path).open("rb") as file:
         file.seek(split.start)
         length = None if split.end is None else split.end - split.start
         chunks = _chunks(file, packed=split.path.endswith(".gz"), length=length)

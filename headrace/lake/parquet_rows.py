@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import orjson
@@ -16,6 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from headrace.lake.lines import LINES, Inspected, Split
+from headrace.lake.stores import Place, place
 
 _SPLIT_ROWS = 1_000_000
 _BATCH_ROWS = 32_768
@@ -29,7 +31,7 @@ _HOLDS_NUL = r"(^|[^\\])(\\\\)*\\u0000"  # not a backslash of the text before th
 _NUL = "holds a NUL byte"
 
 
-def inspect(path: Path) -> Inspected:
+def inspect(path: Place) -> Inspected:
     """Reads a file once for its digest and once to see that every page of it can be read."""
     try:
         with path.open("rb") as file:
@@ -53,7 +55,7 @@ def inspect(path: Path) -> Inspected:
     return Inspected(sha256, tuple(schema.names), None)
 
 
-def splits(path: Path) -> list[Split]:
+def splits(path: Place) -> list[Split]:
     """Row groups, about a million rows together; `start` and `end` are numbers of row groups."""
     with _opened(path) as parquet:
         sizes = [
@@ -72,7 +74,7 @@ def splits(path: Path) -> list[Split]:
 def read(split: Split) -> Iterator[pa.RecordBatch]:
     """The rows of a split as `headrace.lake.lines.LINES`, numbered from 1."""
     row = split.first_row
-    with _opened(Path(split.path)) as parquet:
+    with _opened(place(split.path)) as parquet:
         groups = list(range(split.start, split.end or 0))
         for batch in parquet.iter_batches(_BATCH_ROWS, row_groups=groups):
             raw = _texts(batch)
@@ -84,8 +86,13 @@ def read(split: Split) -> Iterator[pa.RecordBatch]:
             yield pa.RecordBatch.from_arrays([numbers, raw, problem], schema=LINES)
 
 
-def _opened(path: Path) -> pq.ParquetFile:
-    return pq.ParquetFile(path, page_checksum_verification=True)
+@contextmanager
+def _opened(path: Place) -> Iterator[pq.ParquetFile]:
+    with (
+        nullcontext(path) if isinstance(path, Path) else path.open_raw() as source,
+        pq.ParquetFile(source, page_checksum_verification=True) as parquet,
+    ):
+        yield parquet
 
 
 def _has_text(kind: pa.DataType) -> bool:

@@ -10,7 +10,7 @@ from headrace.errors import UsageError
 from headrace.spec.model import Pipeline
 from headrace.spec.problems import near, shown
 
-STORES = ("abfs", "abfss", "gs", "hdfs", "s3", "s3a", "wasbs")
+STORES = ("s3", "s3a")  # two names of one kind; see `headrace.lake.stores`
 
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/]*)(/.*)?", re.DOTALL)
 # Hadoop reads `{a,../b}` as alternatives and `\` as an escape: both can step out of a root unseen.
@@ -41,7 +41,7 @@ def absolute(path: str, *, folder: Path) -> str:
         '/pipelines/landing/weather/*.csv'
     """
     if url := _URL.fullmatch(path):
-        return f"{url[1].lower()}://{url[2]}{posixpath.normpath(url[3] or '/')}"
+        return f"{url[1].lower()}://{url[2]}{posixpath.normpath(url[3] or '/')}".rstrip("/")
     # posixpath keeps two leading slashes, which no local file system needs
     return "/" + posixpath.normpath(posixpath.join(str(folder.absolute()), path)).lstrip("/")
 
@@ -76,7 +76,6 @@ def _store_problem(path: str) -> str | None:
         return None
     if url[1].lower() not in STORES:
         return f"no object store {shown(url[1])}{near(url[1], STORES)}"
-    azure = url[1].lower().startswith(("abfs", "wasb"))  # their `@` parts container and account
-    if not url[2] or ("@" in url[2] and not azure):
+    if not url[2] or "@" in url[2]:
         return f"{shown(path)} must name a bucket, without a user or password"
     return None

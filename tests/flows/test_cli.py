@@ -103,6 +103,28 @@ def test_a_missing_landing_folder_exits_2_and_is_named(headrace, folder):
     assert "source ends" in err
 
 
+@pytest.mark.parametrize(
+    ("variable", "value", "exit_code", "told"),
+    [
+        ("AWS_ENDPOINT_URL", "http://127.0.0.1:1", 1, "the object store cannot be reached"),
+        ("AWS_ENDPOINT_URL", None, 2, "no landing file matches"),
+    ],
+)
+def test_a_store_in_trouble_is_one_error_without_a_secret(
+    variable, value, exit_code, told, headrace, folder, bucket, monkeypatch
+):
+    text = (folder / "pipeline.yaml").read_text()
+    text = text.replace("path: landing/ends", "path: s3://feeds/ends")
+    (folder / "pipeline.yaml").write_text(text + "roots: [landing, 's3://feeds']\n")
+    if value:
+        monkeypatch.setenv(variable, value)
+    code, out, err = headrace("plan")
+    assert (code, out) == (exit_code, "")
+    assert told in " ".join(err.split())
+    assert "Traceback" not in err
+    assert bucket.secret not in err
+
+
 def test_plan_on_an_empty_lake_lists_what_is_missing_and_makes_nothing(headrace, folder):
     code, out, _ = headrace("plan")
     missing = [line.strip("│ ").split()[:3:2] for line in out.splitlines() if "missing" in line]
