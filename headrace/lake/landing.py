@@ -310,8 +310,11 @@ def _file(
     found: _Found, known: Mapping[_Key, _Known], inspect: Callable[[Place], Inspected]
 ) -> LandingFile:
     path, name, size, mtime_ns = found
-    if path.is_symlink():
-        problem = "it is a symbolic link, which may lead anywhere: deliver the file itself"
+    folders = len(PurePosixPath(name).parts) - 2  # between the source's own and the file
+    if isinstance(path, Path) and any(
+        each.is_symlink() for each in (path, *path.parents[:folders])
+    ):
+        problem = "it is, or lies behind, a symbolic link, which may lead anywhere: deliver a file"
         return LandingFile(path, name, size, mtime_ns, "", (), problem)
     if _readable(path.as_posix()) != path.as_posix():
         problem = "its path is not UTF-8: give it another name"

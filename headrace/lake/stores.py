@@ -69,10 +69,6 @@ class StoredFile:
         """Its URL."""
         return self.url
 
-    def is_symlink(self) -> bool:
-        """Never: a store has no links."""
-        return False
-
     def open(self, mode: str = "rb") -> io.BufferedReader:
         """Opens it for reading from start to end, in requests of 8 MiB.
 

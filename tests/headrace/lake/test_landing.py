@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import threading
 import time
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -17,6 +20,7 @@ from headrace.lake.landing import Landing, batch_id, look, register
 from headrace.lake.lines import inspect
 
 NOW = datetime(2014, 1, 1, tzinfo=UTC)
+NOBODY = 65534
 
 
 class Feed:
@@ -171,6 +175,45 @@ def test_a_symbolic_link_is_set_aside(feed: Feed, tmp_path: Path):
     landing = feed.look()
     assert landing.pending == ()
     assert "symbolic link" in str(landing.set_aside[0].problem)
+
+
+def test_a_file_behind_a_folder_that_is_a_link_is_set_aside(feed: Feed, tmp_path: Path):
+    (tmp_path / "elsewhere" / "deep").mkdir(parents=True)
+    (tmp_path / "elsewhere" / "deep" / "secret.csv").write_text("k\n1\n")
+    (feed.folder / "linked").symlink_to(tmp_path / "elsewhere")
+    feed.deliver("a.csv", "k\n1\n")
+    landing = look(
+        feed.lake, "weather", f"{feed.folder}/**/*.csv", inspect=partial(inspect, delimiter=",")
+    )
+    assert [file.name for file in landing.pending[0].files] == ["weather/a.csv"]
+    assert [file.name for file in landing.set_aside] == ["weather/linked/deep/secret.csv"]
+
+
+def test_a_landing_folder_may_itself_be_a_link(feed: Feed, tmp_path: Path):
+    feed.deliver("a.csv", "k\n1\n")
+    (tmp_path / "mount").symlink_to(feed.folder)
+    landing = look(feed.lake, "weather", f"{tmp_path}/mount/*.csv", inspect=inspect)
+    assert [file.name for file in landing.pending[0].files] == ["mount/a.csv"]
+
+
+def test_a_file_that_this_user_may_not_read_is_set_aside_until_he_may():
+    with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
+        Path(name).chmod(0o755)
+        feed = Feed(Path(name), Lake(Path(name) / "lake"))
+        path = feed.deliver("a.csv", "k\n1\n")
+        path.chmod(0)
+        feed.deliver("b.csv", "k\n2\n")
+        if os.geteuid() == 0:  # who may read everything
+            os.seteuid(NOBODY)
+            stack.callback(os.seteuid, 0)
+        landing = feed.look()
+        assert [(file.name, file.problem) for file in landing.set_aside] == [
+            ("weather/a.csv", "Permission denied")
+        ]
+        assert [file.name for file in landing.pending[0].files] == ["weather/b.csv"]
+        stack.close()
+        path.chmod(0o644)
+        assert feed.look().set_aside == ()
 
 
 def test_a_file_whose_name_is_not_utf8_is_set_aside_by_a_readable_name(feed: Feed):
