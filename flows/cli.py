@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import errno
 import os
 import signal
@@ -19,11 +18,10 @@ from pydantic import ValidationError
 from rich.markup import escape
 from rich.table import Table as Grid
 
-from flows import quarantine, upkeep
+from flows import quarantine, temporary_server, upkeep
 from flows.execution import Request, demand_promotion, opened
 from flows.options import DEFAULT, ERR, OUT, File, LakeFolder, settings_of
 from flows.progress import progress
-from flows.temporary_server import in_its_own_session
 from headrace import runs
 from headrace.errors import HeadraceError, UsageError
 from headrace.lake import Lake
@@ -289,9 +287,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         code = error.exit_code
     if code in {INTERRUPTED, TERMINATED}:
         ERR.print(_STOPPED)
-        atexit._run_exitfuncs()  # noqa: SLF001 - all of an exit but the wait for other threads:
+        if "prefect" in sys.modules:
+            temporary_server.end()
         sys.stdout.flush()
-        os._exit(code)  # a stage's may still wait for an engine that is gone
+        os._exit(code)  # without a wait for the threads of stages, whose engine is gone
     sys.exit(code or 0)
 
 
@@ -370,7 +369,7 @@ def _run(
             from flows.pipeline import pipeline as flow
 
             if not os.environ.get("PREFECT_API_URL"):
-                in_its_own_session()
+                temporary_server.in_its_own_session()
             outcome = flow(
                 file=str(file),
                 run=request.run,

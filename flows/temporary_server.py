@@ -19,3 +19,11 @@ def in_its_own_session() -> None:
     started = partial(subprocess.Popen, start_new_session=True)
     own = SimpleNamespace(**{**vars(subprocess), "Popen": started})
     server.subprocess = own  # type: ignore[assignment,attr-defined]  # not for others to set
+
+
+def end() -> None:
+    """Ends Prefect's temporary servers, as the end of this process would."""
+    from prefect.server.api.server import SubprocessASGIServer
+
+    for server in [*SubprocessASGIServer._instances.values()]:  # noqa: SLF001 - as its exit does
+        server.stop()

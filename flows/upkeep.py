@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -10,7 +11,10 @@ from rich.markup import escape
 from rich.table import Table as Grid
 
 from flows.options import OUT, LakeFolder, settings_of
+from headrace import runs
 from headrace.errors import UsageError
+from headrace.lake import Lake, application_id
+from headrace.lake.claims import Disk, claimed
 
 app = typer.Typer()
 COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
@@ -93,12 +97,25 @@ def maintain(
     Example: `headrace maintain --keep-days 30 --apply`
     """
     from headrace.maintain import busy
-    from headrace.maintain import maintain as surplus_of
 
     root = settings_of(lake).lake
-    if apply and (owner := busy(root)):
+    if not apply:
+        _maintain(root, keep_days=keep_days, apply=False)
+        return
+    if owner := busy(root):
         OUT.print(f"already running: run {owner} is at work in this lake")
         return
+    store, unit = Disk(Lake(root).claims), application_id("lake", "maintain", "all")
+    with claimed(store, [unit], owner=runs.new_name()) as other:
+        if other is not None:
+            OUT.print(str(other))
+            return
+        _maintain(root, keep_days=keep_days, apply=True)
+
+
+def _maintain(root: Path, *, keep_days: int, apply: bool) -> None:
+    from headrace.maintain import maintain as surplus_of
+
     small = files = size = 0
     for found in surplus_of(root, keep_days=keep_days, apply=apply):
         if found.small:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import logging
 import os
 import secrets
@@ -92,7 +91,6 @@ def _kill() -> None:
     node: Any = worker._global_node  # noqa: SLF001 - a shutdown in an orderly order is all that Ray has
     if node is None:
         return
-    atexit.unregister(worker.shutdown)
     processes = [psutil.Process(process.pid) for _, process in node.live_processes()]
     for process in [*processes]:
         with suppress(psutil.Error):

@@ -3,7 +3,11 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pyarrow as pa
 import pytest
+
+from headrace.lake import Lake, Table, commit, stage_file
+from headrace.lake.claims import Disk, claimed
 
 COMMANDS = ("validate", "plan", "run", "train", "score", "backfill", "models", "report")
 ENGINES = ("pyspark", "ray", "prefect", "great_expectations")
@@ -176,3 +180,27 @@ def test_looking_starts_no_engine(command):
     assert done.returncode == 0, done.stderr
     assert "loaded []" in done.stdout
     assert "\x1b" not in done.stdout
+
+
+def test_maintain_lists_first_then_merges_then_finds_nothing(headrace, folder):
+    table, rows = folder / "lake" / "silver" / "rides", pa.table({"a": [1, 2]})
+    files = [stage_file(table, rows) for _ in range(8)]
+    commit(table, files, schema=rows.schema, unit="rides/check/b1")
+    code, out, _ = headrace("maintain", "--lake", "lake")
+    assert code == 0
+    assert "silver/rides: 8 small files become 1" in out
+    assert "next: `headrace maintain --apply`" in out
+    assert Table(table).version == 0
+    code, out, _ = headrace("maintain", "--lake", "lake", "--apply")
+    assert (code, "merged 8 files" in out) == (0, True)
+    assert (Table(table).version, len(Table(table).files)) == (1, 1)
+    code, out, _ = headrace("maintain", "--lake", "lake")
+    assert (code, "nothing to do" in out) == (0, True)
+
+
+def test_maintain_leaves_a_lake_alone_that_a_run_works_in(headrace, folder):
+    table, rows = folder / "lake" / "silver" / "rides", pa.table({"a": [1]})
+    commit(table, [stage_file(table, rows)], schema=rows.schema, unit="rides/check/b1")
+    with claimed(Disk(Lake(folder / "lake").claims), ["rides/ingest/b2"], owner="r1"):
+        code, out, _ = headrace("maintain", "--lake", "lake", "--apply")
+    assert (code, out.strip()) == (0, "already running: run r1 is at work in this lake")
