@@ -18,14 +18,12 @@ from pydantic import ValidationError
 from rich.markup import escape
 from rich.table import Table as Grid
 
+# No engine and no pyarrow up here: `validate` and `--help` start at once.
 from flows import quarantine, temporary_server, upkeep
-from flows.execution import Request, demand_promotion, opened
 from flows.options import DEFAULT, ERR, OUT, File, LakeFolder, settings_of
 from flows.progress import progress
 from headrace import runs
 from headrace.errors import HeadraceError, UsageError
-from headrace.lake import Lake
-from headrace.lake.fingerprint import DIGEST_LENGTH
 from headrace.settings import Settings, engine_environment
 from headrace.stage import STAGES, Outcome, Stage
 
@@ -155,6 +153,7 @@ def backfill(
     Example: `headrace backfill pipeline.yaml --from 2013-12-01 --to 2013-12-07`
     """
     from headrace.intervals import features_due
+    from headrace.lake import Lake
     from headrace.spec import load
 
     pipeline, settings = load(file), settings_of(lake)
@@ -181,6 +180,7 @@ def models(file: File = DEFAULT, lake: LakeFolder = None) -> None:
 
     Example: `headrace models examples/flight_delays/pipeline.yaml`
     """
+    from headrace.lake import Lake
     from headrace.models import registry
     from headrace.spec import load
 
@@ -210,6 +210,7 @@ def report(
 
     Example: `headrace report --open`
     """
+    from headrace.lake import Lake
     from headrace.report import latest
 
     page = latest(Lake(settings_of(lake).lake))
@@ -296,12 +297,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _plan(pipeline: Pipeline, settings: Settings, *, landing: bool = True) -> list[Stage]:
     from headrace import plan as planning
+    from headrace.lake import Lake
 
     lake = Lake(settings.lake)
     return planning.plan(pipeline, lake, planning.look(pipeline, lake) if landing else {})
 
 
 def _grid(stages: Sequence[Stage], *, every: bool) -> Grid:
+    from headrace.lake.fingerprint import DIGEST_LENGTH
+
     grid = Grid()
     for column in ("stage", "of", "unit", "outcome", "why"):
         grid.add_column(column)
@@ -338,6 +342,8 @@ def _run(
     days: list[date] | None = None,
     require_promotion: bool = False,
 ) -> None:
+    from flows.execution import Request, demand_promotion, opened
+    from headrace.lake import Lake
     from headrace.spec import load
 
     settings, pipeline = settings_of(lake), load(file)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from flows.progress import LOG
 from headrace import plan, runs
 from headrace.errors import FeatureError, GateRefused, Transient
 from headrace.evaluation import history
@@ -28,8 +28,6 @@ from headrace.stage import STAGES, Outcome, StageResult
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
-
-LOG = logging.getLogger("headrace.run")
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.status import Status
 
-from flows.execution import LOG
+LOG = logging.getLogger("headrace.run")
 
 
 class _Lines(logging.Handler):

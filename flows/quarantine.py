@@ -13,7 +13,6 @@ from flows.options import DEFAULT, OUT, File, LakeFolder, settings_of
 from flows.progress import progress
 from headrace import runs
 from headrace.errors import UsageError
-from headrace.lake import Lake, Table, application_id
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -35,6 +34,8 @@ def show(
 
     Example: `headrace quarantine show weather --limit 3`
     """
+    from headrace.lake import Lake, Table, application_id
+
     place = Lake(settings_of(lake).lake)
     table = Table.if_exists(place.quarantine(source))
     if table is None:
@@ -83,6 +84,7 @@ def replay(source: SourceName, pipeline: File = DEFAULT, lake: LakeFolder = None
     """
     from flows.execution import Execution, Request
     from headrace.intervals import features_due
+    from headrace.lake import Lake, application_id
     from headrace.lake.claims import Disk, claimed
     from headrace.spec import load
 

@@ -13,8 +13,6 @@ from rich.table import Table as Grid
 from flows.options import OUT, LakeFolder, settings_of
 from headrace import runs
 from headrace.errors import UsageError
-from headrace.lake import Lake, application_id
-from headrace.lake.claims import Disk, claimed
 
 app = typer.Typer()
 COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
@@ -96,6 +94,8 @@ def maintain(
 
     Example: `headrace maintain --keep-days 30 --apply`
     """
+    from headrace.lake import Lake, application_id
+    from headrace.lake.claims import Disk, claimed
     from headrace.maintain import busy
 
     root = settings_of(lake).lake

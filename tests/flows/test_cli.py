@@ -182,6 +182,12 @@ def test_looking_starts_no_engine(command):
     assert "\x1b" not in done.stdout
 
 
+@pytest.mark.usefixtures("folder")
+def test_validate_loads_neither_pyarrow_nor_pandas():
+    loaded = "'loaded', sorted(set(sys.modules) & {'pyarrow', 'pandas', 'deltalake'})"
+    assert "loaded []" in in_a_process("validate", "pipeline.yaml", ending=loaded).stdout
+
+
 def test_maintain_lists_first_then_merges_then_finds_nothing(headrace, folder):
     table, rows = folder / "lake" / "silver" / "rides", pa.table({"a": [1, 2]})
     files = [stage_file(table, rows) for _ in range(8)]
