@@ -90,7 +90,7 @@ def maintain(
     """Lists small files to merge, and files that no kept version needs; does both with `--apply`.
 
     The latter are left by runs that ended early and by replaced versions. Every version that a
-    model was trained on is kept.
+    model was trained on, or that scores were made of, is kept.
 
     Example: `headrace maintain --keep-days 30 --apply`
     """
@@ -121,8 +121,10 @@ def _maintain(root: Path, *, keep_days: int, apply: bool) -> None:
         if found.small:
             OUT.print(f"{found.table}: {found.small:,} small files become {found.merged:,}")
         if found.files:
-            pinned = f", versions kept for models: {found.pinned}" if found.pinned else ""
-            OUT.print(f"{found.table}: {found.files:,} files can go, {found.bytes:,} bytes{pinned}")
+            pinned = (
+                f", versions kept for models and scores: {found.pinned}" if found.pinned else ""
+            )
+            OUT.print(f"{found.table}: {found.files:,} files can go, {found.bytes:,} bytes{kept}")
         small, files, size = small + found.small, files + found.files, size + found.bytes
     if not small and not files:
         OUT.print(

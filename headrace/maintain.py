@@ -1,7 +1,7 @@
 """Small files that can be merged, and files that no kept version needs: found, done on request.
 
 The latter are left by runs that ended early, and by versions that were replaced. Every version that
-a model names is kept, and so is each file that is younger than the retention.
+a model or a score names is kept, and so is each file that is younger than the retention.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from headrace.browse import OpenLake
 from headrace.lake import Lake, Table, exclusive
 from headrace.lake.claims import Disk
 from headrace.lake.compact import compact, small_files
+from headrace.lake.history import history
 from headrace.models import registry
 
 KEEP_DAYS = 7
@@ -31,7 +32,7 @@ class Surplus:
         merged: Number of files that they become.
         files: Number of files that can go.
         bytes: Of those.
-        pinned: Versions that are kept for models.
+        pinned: Versions that are kept for models and scores.
     """
 
     table: str
@@ -96,8 +97,13 @@ def _vacuum(table: Table, pinned: tuple[int, ...], *, keep_days: int, dry_run: b
 
 
 def _pins(lake: Lake) -> dict[str, set[int]]:
-    """Table -> the versions that a model was trained on."""
+    """Table -> the versions that a model was trained on, or that standing scores were made of."""
     pins: dict[str, set[int]] = {}
+    for name in [name for name in OpenLake(lake.root).tables() if name.startswith("scores/")]:
+        pipeline = name.partition("/")[2]
+        commits = history(lake.root, (name,), subject=pipeline)
+        standing = {event.unit: event.told["gold"] for event in commits if "gold" in event.told}
+        pins[f"gold/{pipeline}"] = set(standing.values())
     for folder in (lake.root / "models").glob("*/*/"):
         data = registry.record(lake, folder.parent.name, folder.name).get("data") or {}
         if data:

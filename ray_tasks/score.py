@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -237,6 +238,7 @@ def _commit(
     work = [(lake.scores(pipeline.name), [part.scores for part in parts], scored, interval.scored)]
     if refusals or interval.refused:
         work.insert(0, (lake.refused(pipeline.name), refusals, refused, interval.refused))
+    told = {"gold": gold.version, "model": interval.model, "rows": sum(p.scored for p in parts)}
     tables = {}
     for table, files, schema, before in work:
         committed = commit(
@@ -249,6 +251,7 @@ def _commit(
             recorded=before,
             # Scores that another run has made meanwhile stand; refusals belong to their scores.
             repeatable=bool(before) or table == lake.refused(pipeline.name),
+            metadata={"headrace": json.dumps(told)},
         )
         tables[f"{table.parent.name}/{table.name}"] = committed.version
     return tables

@@ -39,7 +39,12 @@ _STATISTICS_PREFIX = (
 _LAST_TOLD = datetime.max - timedelta(milliseconds=1)  # noqa: DTZ901 - no zone has a later moment
 NO_TABLE = -1
 SEAL = "headrace_seal"
-NO_FEATURES = {"delta.enableDeletionVectors": "false", "delta.columnMapping.mode": "none"}
+PROPERTIES = {
+    "delta.enableDeletionVectors": "false",
+    "delta.columnMapping.mode": "none",
+    # Delta forgets versions after 30 days otherwise, and with them those that models name.
+    "delta.enableExpiredLogCleanup": "false",
+}
 
 
 @dataclass(frozen=True)
@@ -206,7 +211,7 @@ def commit(
                     actions,
                     mode="error",
                     partition_by=list(partition_by),
-                    configuration=NO_FEATURES,
+                    configuration=PROPERTIES,
                     commit_properties=properties,
                 )
             else:

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 
 from headrace.browse import OpenLake
+from headrace.errors import CorruptArtifact
 from headrace.lake import Table, commit, stage_file
 from headrace.lake.claims import Disk, claimed
 from headrace.lake.history import history
@@ -120,7 +121,9 @@ def test_maintain_removes_what_no_version_names_only_when_it_is_old_and_asked_to
     assert Table(made.silver("weather")).version == version
 
 
-def test_maintain_keeps_the_version_that_a_model_was_trained_on(lake):
+@pytest.fixture
+def rebuilt(lake):
+    """Gold of a day that was built three times, long ago."""
     gold, day = lake.gold("flights"), date(2014, 1, 1)
     for number, pinned in ((1.0, "old"), (2.0, "pinned"), (3.0, "new")):
         rows = pa.table({"x": [number]})
@@ -139,13 +142,51 @@ def test_maintain_keeps_the_version_that_a_model_was_trained_on(lake):
                 moment = str(action["remove"]["deletionTimestamp"])
                 text = text.replace(moment, str(int(moment) - 30 * 86_400_000))
         log.write_text(text)
+    return gold
+
+
+def test_maintain_keeps_the_version_that_a_model_was_trained_on(lake, rebuilt):
     model = lake.models("flights") / ("d" * 32)
     model.mkdir(parents=True)
     record = {"model": "d" * 32, "files": {}, "data": {"table": "gold/flights", "version": 1}}
     (model / "record.json").write_text(json.dumps(record))
     assert surplus(lake, apply=True) == {"gold/flights": 1}
-    assert Table(gold, 1).arrow(["x"]).to_pylist() == [{"x": 2.0}]
-    assert Table(gold).arrow(["x"]).to_pylist() == [{"x": 3.0}]
+    assert Table(rebuilt, 1).arrow(["x"]).to_pylist() == [{"x": 2.0}]
+    assert Table(rebuilt).arrow(["x"]).to_pylist() == [{"x": 3.0}]
+
+
+def test_maintain_keeps_the_version_that_standing_scores_were_made_of(lake, rebuilt):
+    rows = pa.table({"score": [0.5]})
+    for made_of in (0, 1):  # scored again: the first no longer stands
+        unit, scores = "flights/score/2014-01-01", lake.scores("flights")
+        commit(
+            scores,
+            [stage_file(scores, rows)],
+            schema=rows.schema,
+            unit=unit,
+            recorded=made_of,
+            repeatable=True,
+            metadata={"headrace": json.dumps({"gold": made_of})},
+        )
+    assert surplus(lake, apply=True) == {"gold/flights": 1}
+    assert Table(rebuilt, 1).arrow(["x"]).to_pylist() == [{"x": 2.0}]
+    with pytest.raises(CorruptArtifact):
+        Table(rebuilt, 0).arrow(["x"])
+
+
+def test_no_version_is_forgotten_with_the_years(lake):
+    """Delta cleans its log when it writes a checkpoint, which is every hundred commits."""
+    table, rows = lake.bronze("weather"), pa.table({"a": [1]})
+    for number in range(101):
+        commit(
+            table, [stage_file(table, rows)], schema=rows.schema, unit=f"weather/ingest/{number}"
+        )
+        if number == 98:
+            for log in (table / "_delta_log").iterdir():
+                os.utime(log, (time.time() - 400 * 86_400,) * 2)
+    assert list((table / "_delta_log").glob("*.checkpoint.parquet"))
+    assert Table(table, 3).arrow().num_rows == 4
+    assert len(history(lake.root, ("bronze/weather",), subject="weather")) == 101
 
 
 def test_a_lake_is_busy_as_long_as_a_run_holds_a_claim(made):

@@ -16,6 +16,7 @@ import headrace
 from headrace.errors import UsageError
 from headrace.intervals import SCORE_VERSION
 from headrace.lake import Table, digest
+from headrace.lake.history import history
 from headrace.models import registry
 from headrace.models.registry import Alias
 from headrace.settings import Settings
@@ -62,6 +63,16 @@ def test_a_score_names_its_row_its_model_its_data_and_its_run(trained, pipeline,
     assert row["_model"] == registry.champion(trained, "flights").model
     assert row["_fingerprint"] == digest(gold["_fingerprint"][0].as_py(), SCORE_VERSION)
     assert row["_run"] == "r9"
+
+
+def test_a_commit_of_scores_names_the_version_of_features_and_the_model(trained, pipeline, due):
+    scored(pipeline, trained, due[:1])
+    (event,) = history(trained.root, ("scores/flights",), subject="flights")
+    assert event.told == {
+        "gold": Table(trained.gold("flights")).version,
+        "model": registry.champion(trained, "flights").model,
+        "rows": 60,
+    }
 
 
 def test_scores_are_exactly_what_the_model_predicts(trained, pipeline, due):
