@@ -121,9 +121,7 @@ def _maintain(root: Path, *, keep_days: int, apply: bool) -> None:
         if found.small:
             OUT.print(f"{found.table}: {found.small:,} small files become {found.merged:,}")
         if found.files:
-            pinned = (
-                f", versions kept for models and scores: {found.pinned}" if found.pinned else ""
-            )
+            kept = f", kept for models and scores: {found.pinned}" if found.pinned else ""
             OUT.print(f"{found.table}: {found.files:,} files can go, {found.bytes:,} bytes{kept}")
         small, files, size = small + found.small, files + found.files, size + found.bytes
     if not small and not files:
