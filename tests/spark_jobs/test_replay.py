@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 
 from headrace import faults, runs
-from headrace.errors import EngineLost, SchemaChanged
+from headrace.errors import ChecksFailed, EngineLost, SchemaChanged
 from headrace.intervals import features_due
 from headrace.lake import Table
 
@@ -127,6 +127,21 @@ def test_a_row_that_was_corrected_elsewhere_meanwhile_is_no_second_copy(bad):
     assert replay(bad).rows["silver"] == 0, "the corrected row stands, the old one conflicts"
     assert ids(bad) == [1, 2, 6]
     assert "_conflict" in [rule for row in bad.quarantine("trips") for rule in row[3]]
+
+
+def test_a_line_that_an_unpublished_batch_holds_too_is_replayed_once(trips):
+    few = "expect_table_row_count_to_be_between: {min_value: 1}"
+    trips.declare((few, few.replace("1", "4")))
+    trips.deliver("trips", "a.csv", f"1,A,{DEC1},5", f"2,A,{DEC2},-6", f"3,A,{DEC2},far")
+    b = trips.deliver("trips", "b.csv")
+    with pytest.raises(ChecksFailed):  # the batch of a.csv and b.csv stays in bronze
+        trips.publish("trips")
+    b.unlink()
+    trips.declare()
+    trips.publish("trips")  # a.csv alone
+    trips.declare(WIDER)
+    assert replay(trips).rows == {"read": 2, "silver": 1, "duplicates": 0, "quarantine": 1}
+    assert (ids(trips), lines_in_quarantine(trips)) == ([1, 2], [4])
 
 
 ENDS = [
