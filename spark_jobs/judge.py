@@ -93,7 +93,7 @@ def _later_ones(
     """Of the rows whose key is repeated, those that are not the first: duplicate or conflict."""
     key = list(source.key)
     columns = list(source.columns)
-    place = ["_origin", "_unsound", "_file", "_row"]
+    place = ["_origin", "_unsound", "_file", "_row", "_file_sha256"]  # a file may come again mended
     suspects = parsed.join(repeated, key, "left_semi").select(
         *columns,
         F.lit(1).alias("_origin"),

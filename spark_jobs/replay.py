@@ -73,7 +73,8 @@ def replay(spark: SparkSession, lake: Lake, name: str, *, pipeline: Pipeline) ->
                 recorded=silver.recorded(unit),
                 repeatable=True,
                 seen=silver.version,
-                metadata={"batch": batch, **counts},
+                # Of the duplicates tells quarantine's commit, which is the one that drops them.
+                metadata={"batch": batch, "read": counts["read"], "silver": counts["silver"]},
             )
         verdicts = rows.where(failing).select(
             *_PLACE, failed_rules(), reasons(checks).alias("_reason")
@@ -125,8 +126,9 @@ def _judged(
     """Rows in quarantine and not in silver, from their lines in bronze, as they are judged now."""
     source = pipeline.sources[name]
     standing = delta.read(spark, silver.path, version=silver.version).select(*_PLACE)
-    waiting = bad.select(*_PLACE).join(standing, _PLACE, "left_anti")
-    lines = delta.read(spark, lake.bronze(name)).join(waiting, _PLACE, "left_semi")
+    waiting = bad.select(*_PLACE, "_batch").join(standing, _PLACE, "left_anti")
+    # A file of a batch that was never published may stand in bronze a second time.
+    lines = delta.read(spark, lake.bronze(name)).join(waiting, [*_PLACE, "_batch"], "left_semi")
     headers = [row["_columns"] for row in lines.select("_columns").distinct().collect()]
     rows = flagged(
         lines,

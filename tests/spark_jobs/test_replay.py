@@ -8,9 +8,10 @@ from functools import partial
 import pytest
 
 from headrace import faults, runs
-from headrace.errors import EngineLost, SchemaChanged
+from headrace.errors import ChecksFailed, EngineLost, SchemaChanged
 from headrace.intervals import features_due
 from headrace.lake import Table
+from headrace.verify import verify
 
 DEC1, DEC2 = (f"2013-12-0{day}T17:00:00Z" for day in (1, 2))
 WIDER = ("min_value: 0", "min_value: -10")
@@ -129,6 +130,21 @@ def test_a_row_that_was_corrected_elsewhere_meanwhile_is_no_second_copy(bad):
     assert "_conflict" in [rule for row in bad.quarantine("trips") for rule in row[3]]
 
 
+def test_a_line_that_an_unpublished_batch_holds_too_is_replayed_once(trips):
+    few = "expect_table_row_count_to_be_between: {min_value: 1}"
+    trips.declare((few, few.replace("1", "4")))
+    trips.deliver("trips", "a.csv", f"1,A,{DEC1},5", f"2,A,{DEC2},-6", f"3,A,{DEC2},far")
+    b = trips.deliver("trips", "b.csv")
+    with pytest.raises(ChecksFailed):  # the batch of a.csv and b.csv stays in bronze
+        trips.publish("trips")
+    b.unlink()
+    trips.declare()
+    trips.publish("trips")  # a.csv alone
+    trips.declare(WIDER)
+    assert replay(trips).rows == {"read": 2, "silver": 1, "duplicates": 0, "quarantine": 1}
+    assert (ids(trips), lines_in_quarantine(trips)) == ([1, 2], [4])
+
+
 ENDS = [
     *((moment, 1) for moment in faults.MOMENTS),
     *((moment, 2) for moment in ("after_staged_write", "before_commit", "after_commit")),
@@ -148,3 +164,22 @@ def test_a_replay_that_ended_early_and_runs_again_brings_each_row_once(
     replay(bad)
     assert ids(bad) == [1, 2, 6]
     assert lines_in_quarantine(bad) == [4, 5, 6]
+
+
+def test_the_duplicates_of_a_replay_that_was_ended_early_and_mended_are_told_once(
+    trips, monkeypatch
+):
+    trips.deliver("trips", "a.csv", f"1,A,{DEC1},5", f"2,A,{DEC2},-6")
+    trips.deliver("trips", "b.csv", f"2,A,{DEC2},-6.0")
+    trips.publish("trips")
+    trips.deliver("trips", "c.csv", f"2,A,{DEC2},-6.00", f"3,A,{DEC2},-20")
+    trips.publish("trips")
+    trips.declare(WIDER)
+    faults._passed.clear()  # noqa: SLF001 - a process of its own would begin at none
+    monkeypatch.setenv(faults.VARIABLE, "replay.after_commit:raise:1")
+    with pytest.raises(EngineLost):
+        replay(trips)
+    monkeypatch.delenv(faults.VARIABLE)
+    trips.declare(("min_value: 0", "min_value: -15"))  # so it is not the same replay
+    assert replay(trips).rows["duplicates"] == 1
+    assert [found for found in verify(trips.lake.root) if found.state == "fail"] == []
