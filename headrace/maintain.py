@@ -50,9 +50,7 @@ def maintain(root: Path, *, keep_days: int = KEEP_DAYS, apply: bool = False) -> 
             table = Table(path)
             pinned = tuple(sorted(pins.get(name, set()) & _versions(path)))
             files = _vacuum(table, pinned, keep_days=keep_days, dry_run=True)
-            size = sum(
-                file.stat().st_size for file in (path / each for each in files) if file.exists()
-            )
+            size = sum((path / file).stat().st_size for file in files)
             if files and apply:
                 faults.point("maintain", "before_commit")
                 _vacuum(table, pinned, keep_days=keep_days, dry_run=False)
@@ -67,13 +65,15 @@ def busy(root: Path) -> str:
 
 
 def _vacuum(table: Table, pinned: tuple[int, ...], *, keep_days: int, dry_run: bool) -> list[str]:
-    return table.delta.vacuum(
+    files = table.delta.vacuum(
         retention_hours=keep_days * _HOURS,
         dry_run=dry_run,
         enforce_retention_duration=False,
         full=True,
         keep_versions=[*pinned, table.version],
     )
+    # It tells of a replaced file as long as the log does, also when the file is long gone.
+    return [file for file in files if (table.path / file).exists()] if dry_run else files
 
 
 def _pins(lake: Lake) -> dict[str, set[int]]:
