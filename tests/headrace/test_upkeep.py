@@ -151,6 +151,7 @@ def test_maintain_keeps_the_version_that_a_model_was_trained_on(lake, rebuilt):
     record = {"model": "d" * 32, "files": {}, "data": {"table": "gold/flights", "version": 1}}
     (model / "record.json").write_text(json.dumps(record))
     assert surplus(lake, apply=True) == {"gold/flights": 1}
+    assert surplus(lake, apply=True) == {}
     assert Table(rebuilt, 1).arrow(["x"]).to_pylist() == [{"x": 2.0}]
     assert Table(rebuilt).arrow(["x"]).to_pylist() == [{"x": 3.0}]
 

@@ -436,8 +436,8 @@ class Sequence(RuleBasedStateMachine):
     # What goes wrong.
 
     @precondition(lambda self: self.with_pending() or self.versions())
-    @rule(data=st.data(), moment=st.sampled_from(faults.MOMENTS), nth=st.sampled_from([1, 1, 2]))
-    def crash(self, data: st.DataObject, moment: str, nth: int) -> None:
+    @rule(data=st.data(), moment=st.sampled_from(faults.MOMENTS))
+    def crash(self, data: st.DataObject, moment: str) -> None:
         stages = {
             "ingest": self.with_pending(),
             "check": self.with_publishable(),
@@ -448,10 +448,23 @@ class Sequence(RuleBasedStateMachine):
         stage, source = data.draw(
             st.sampled_from([(stage, each) for stage, found in stages.items() for each in found])
         )
+        self._crash(f"{stage}.{moment}:raise", source, data)
+
+    @precondition(lambda self: self.with_publishable() or self.with_quarantine())
+    @rule(data=st.data())
+    def crash_between_two_commits(self, data: st.DataObject) -> None:
+        """Of quarantine and silver, by turns."""
+        stages = [("check", source) for source in self.with_publishable()]
+        stages += [("replay", source) for source in self.with_quarantine()]
+        stage, source = data.draw(st.sampled_from(stages))
+        moment = data.draw(st.sampled_from(["after_commit:raise:1", "after_staged_write:raise:2"]))
+        self._crash(f"{stage}.{moment}", source, data)
+
+    def _crash(self, fault: str, source: str, data: st.DataObject) -> None:
         faults._passed.clear()  # noqa: SLF001 - a process of its own would begin at none
-        os.environ[faults.VARIABLE] = f"{stage}.{moment}:raise:{nth}"
+        os.environ[faults.VARIABLE] = fault
         try:
-            getattr(self, f"_crash_in_{stage}")(source, data)
+            getattr(self, f"_crash_in_{fault.partition('.')[0]}")(source, data)
         finally:
             del os.environ[faults.VARIABLE]
 
