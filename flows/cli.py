@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
 import typer
 from pydantic import ValidationError
@@ -87,10 +87,14 @@ def plan(
 
     stages = _plan(load(file), settings_of(lake))
     OUT.print(_grid(stages, every=every))
-    todo = sum(stage.outcome in {Outcome.MISSING, Outcome.WAITING} for stage in stages)
-    OUT.print(
-        f"next: `headrace run {file}`" if todo else "nothing to do: everything is already done"
-    )
+    outcomes = Counter(stage.outcome for stage in stages)
+    if outcomes[Outcome.MISSING] or outcomes[Outcome.WAITING]:
+        OUT.print(f"next: `headrace run {file}`")
+    elif outcomes[Outcome.STALE]:
+        stale = outcomes[Outcome.STALE]
+        OUT.print(f"nothing new; {stale} stale: `headrace backfill {file} --stale`")
+    else:
+        OUT.print("nothing to do: everything is already done")
 
 
 @app.command()
@@ -287,12 +291,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
         ERR.print(f"[red]{type(error).__name__}[/]: {escape(str(error))}", soft_wrap=True)
         code = error.exit_code
     if code in {INTERRUPTED, TERMINATED}:
-        ERR.print(_STOPPED)
-        if "prefect" in sys.modules:
-            temporary_server.end()
-        sys.stdout.flush()
-        os._exit(code)  # without a wait for the threads of stages, whose engine is gone
+        _stop(code)
     sys.exit(code or 0)
+
+
+def _stop(code: int) -> NoReturn:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)  # it is on its way already
+    ERR.print(_STOPPED)
+    if "prefect" in sys.modules:
+        temporary_server.end()
+    sys.stdout.flush()
+    os._exit(code)  # without a wait for the threads of stages, whose engine is gone
 
 
 def _plan(pipeline: Pipeline, settings: Settings, *, landing: bool = True) -> list[Stage]:

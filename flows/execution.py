@@ -83,9 +83,11 @@ class Execution:
         trace: TracebackType | None,
     ) -> None:
         # A SparkSession left running aborts an interpreter that also used delta-rs.
-        self._pool.shutdown(wait=True)
-        self._session_held.close()
-        self._engines.__exit__(kind, error, trace)
+        try:
+            self._pool.shutdown(wait=True)
+            self._session_held.close()
+        finally:
+            self._engines.__exit__(kind, error, trace)
 
     def start(self) -> None:
         """Starts Spark in the background, if there is a batch to read or to judge.
@@ -126,8 +128,16 @@ class Execution:
 
     @property
     def units(self) -> list[str]:
-        """What this run may work on: batches, and gold, trainings and scores as a whole."""
+        """What this run may work on: batches, and gold, trainings and scores as a whole.
+
+        Where it publishes, no row of the source is brought back from quarantine meanwhile.
+        """
         batches = [
+            application_id(source, "replay", "all")
+            for source, landing in self.landings.items()
+            if landing.pending
+        ]
+        batches += [
             application_id(source, stage, batch.id)
             for stage in ("ingest", "check")
             if self.wants(stage)
@@ -184,7 +194,7 @@ class Execution:
     def replay(self, source: str) -> StageResult:
         """The stage `replay` of a source; no part of a run."""
         if not Table.exists(self.lake.quarantine(source)):
-            return self._nothing("replay", f"nothing of {source} is in quarantine")
+            return self._nothing("replay", f"nothing of {source} is in quarantine", source)
         spark = self._spark()
         from spark_jobs import replay
 
@@ -279,8 +289,9 @@ class Execution:
         folder = self.lake.runs(self.request.run)
         try:
             result = _in_a_thread(lambda: runs.perform(stage, subject, work, folder=folder))
-        except Exception:
-            _told(stage, subject, f"failed after {time.monotonic() - started:.1f} s")
+        except Exception as error:
+            why = str(error).partition("\n")[0]
+            _told(stage, subject, f"failed after {time.monotonic() - started:.1f} s: {why}")
             raise
         self.results.append(result)
         counts = ", ".join(
@@ -293,17 +304,18 @@ class Execution:
         )
         return result
 
-    def _nothing(self, stage: str, why: str) -> StageResult:
+    def _nothing(self, stage: str, why: str, subject: str = "") -> StageResult:
+        subject = subject or self.pipeline.name
         result = StageResult(
             name=stage,
-            subject=self.pipeline.name,
+            subject=subject,
             units=(),
             outcome=Outcome.ALREADY_DONE,
             notes=(why,),
         )
         self.results.append(result)
         runs.keep(result, self.lake.runs(self.request.run))
-        _told(stage, self.pipeline.name, f"{Outcome.ALREADY_DONE}: {why}")
+        _told(stage, subject, f"{Outcome.ALREADY_DONE}: {why}")
         return result
 
     def _start_spark(self) -> Future[SparkSession]:

@@ -39,7 +39,7 @@ def show(
     place = Lake(settings_of(lake).lake)
     table = Table.if_exists(place.quarantine(source))
     if table is None:
-        found = sorted(path.name for path in (place.root / "silver").glob("*"))
+        found = sorted(path.name for path in (place.root / "silver").glob("[!.]*"))
         if source not in found:
             message = f"no source {source!r} in this lake"
             raise UsageError(message, lake=place.root, hint=f"there are {', '.join(found)}")
@@ -65,13 +65,15 @@ def show(
         OUT.print(grid)
     for row in rows[:limit]:
         OUT.print(
-            f"{escape(row['_file'])} line {row['_row']}: {escape(row['_reason'])}\n"
+            f"{escape(repr(row['_file'])[1:-1])} line {row['_row']}: {escape(row['_reason'])}\n"
             f"    {escape(repr(row['_raw'])[1:-1])}",
             soft_wrap=True,
             highlight=False,
         )
     if rows:
-        OUT.print(f"next: mend the rule or the schema, then `headrace quarantine replay {source}`")
+        OUT.print(
+            f"next: mend the rule or the schema, then `headrace quarantine replay {source} FILE`"
+        )
 
 
 @app.command()

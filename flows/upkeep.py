@@ -131,4 +131,7 @@ def _maintain(root: Path, *, keep_days: int, apply: bool) -> None:
     elif apply:
         OUT.print(f"merged {small:,} files, removed {files:,}, {size:,} bytes")
     else:
-        OUT.print(f"{small + files:,} files, {size:,} bytes; next: `headrace maintain --apply`")
+        OUT.print(
+            f"{small:,} files to merge, {files:,} to remove, {size:,} bytes; "
+            "next: `headrace maintain --apply`"
+        )

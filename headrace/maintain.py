@@ -7,6 +7,7 @@ a model or a score names is kept, and so is each file that is younger than the r
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,16 +60,16 @@ def maintain(root: Path, *, keep_days: int = KEEP_DAYS, apply: bool = False) -> 
         CorruptArtifact: A model's record, or a table's log, cannot be read.
     """
     lake = Lake(root)
-    pins = _pins(lake)
+    kept = pins(lake)
     for name in OpenLake(root).tables():
         path = lake.root / name
         small = small_files(Table(path))
         if small and apply:
             compact(path, small)
             faults.point("maintain", "after_return")
-        with exclusive(path):
+        with exclusive(path) if apply else nullcontext():
             table = Table(path)
-            pinned = tuple(sorted(pins.get(name, set()) & _versions(path)))
+            pinned = tuple(sorted(kept.get(name, set()) & _versions(path)))
             files = _vacuum(table, pinned, keep_days=keep_days, dry_run=True)
             size = sum((path / file).stat().st_size for file in files)
             if files and apply:
@@ -96,19 +97,23 @@ def _vacuum(table: Table, pinned: tuple[int, ...], *, keep_days: int, dry_run: b
     return [file for file in found if (table.path / file).exists()]
 
 
-def _pins(lake: Lake) -> dict[str, set[int]]:
-    """Table -> the versions that a model was trained on, or that standing scores were made of."""
-    pins: dict[str, set[int]] = {}
+def pins(lake: Lake) -> dict[str, set[int]]:
+    """Table -> the versions that a model was trained on, or that standing scores were made of.
+
+    Raises:
+        CorruptArtifact: A model's record, or the log of scores, cannot be read.
+    """
+    found: dict[str, set[int]] = {}
     for name in [name for name in OpenLake(lake.root).tables() if name.startswith("scores/")]:
         pipeline = name.partition("/")[2]
         commits = history(lake.root, (name,), subject=pipeline)
         standing = {event.unit: event.told["gold"] for event in commits if "gold" in event.told}
-        pins[f"gold/{pipeline}"] = set(standing.values())
+        found[f"gold/{pipeline}"] = set(standing.values())
     for folder in (lake.root / "models").glob("*/*/"):
         data = registry.record(lake, folder.parent.name, folder.name).get("data") or {}
         if data:
-            pins.setdefault(data["table"], set()).add(data["version"])
-    return pins
+            found.setdefault(data["table"], set()).add(data["version"])
+    return found
 
 
 def _versions(table: Path) -> set[int]:

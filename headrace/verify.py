@@ -18,6 +18,7 @@ from headrace.intervals import SCORE_VERSION
 from headrace.lake import Lake, Table, application_id, digest
 from headrace.lake.history import broken_seals, history
 from headrace.machine import Finding, State
+from headrace.maintain import pins
 from headrace.models import registry
 
 _PLACE = ["_file_sha256", "_row"]
@@ -43,6 +44,9 @@ def verify(root: Path) -> Iterator[Finding]:
     for name in _second(names, "bronze"):
         if not broken & {f"{layer}/{name}" for layer in ("bronze", "silver", "quarantine")}:
             yield _balance(lake, name)
+    for name, versions in pins(lake).items():
+        if name not in broken:
+            yield _references(lake.root / name, versions, name=name)
     for name in _second(names, "aliases", "gold"):
         if "aliases" not in broken:
             yield from _models(lake, name)
@@ -131,6 +135,23 @@ def _places(table: Table, batches: set[str]) -> pa.Table:
     return rows.filter(pc.is_in(rows["_batch"], pa.array(sorted(batches), pa.string()))).select(
         _PLACE
     )
+
+
+def _references(path: Path, versions: set[int], *, name: str) -> Finding:
+    """Every version that a model was trained on, or that standing scores were made of, is whole."""
+    lost = []
+    for version in sorted(versions):
+        try:
+            files = Table(path, version).files
+        except HeadraceError:
+            lost.append(version)
+        else:
+            lost += [version] * (not all((path / file.path).exists() for file in files))
+    found = f"{len(versions)} versions that models and scores name"
+    if lost:
+        found += f"; not there any more: {lost}"
+        return Finding(f"versions of {name}", "fail", found, "restore the table from a backup")
+    return Finding(f"versions of {name}", "ok", f"{found} can be read")
 
 
 def _models(lake: Lake, pipeline: str) -> Iterator[Finding]:

@@ -91,10 +91,11 @@ def _kill() -> None:
     node: Any = worker._global_node  # noqa: SLF001 - a shutdown in an orderly order is all that Ray has
     if node is None:
         return
-    processes = [psutil.Process(process.pid) for _, process in node.live_processes()]
-    for process in [*processes]:
+    processes: list[psutil.Process] = []
+    for _, started in node.live_processes():
         with suppress(psutil.Error):
-            processes += process.children(recursive=True)
+            process = psutil.Process(started.pid)
+            processes += [process, *process.children(recursive=True)]
     for process in processes:
         with suppress(psutil.Error):
             process.kill()

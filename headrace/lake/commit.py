@@ -39,6 +39,7 @@ _STATISTICS_PREFIX = (
 _LAST_TOLD = datetime.max - timedelta(milliseconds=1)  # noqa: DTZ901 - no zone has a later moment
 NO_TABLE = -1
 SEAL = "headrace_seal"
+_WITHOUT_ROWS = {"OPTIMIZE", "VACUUM START", "VACUUM END"}
 PROPERTIES = {
     "delta.enableDeletionVectors": "false",
     "delta.columnMapping.mode": "none",
@@ -186,18 +187,25 @@ def commit(
         version = next_version(table, unit, recorded=recorded, repeatable=repeatable)
         if version is None:
             return Committed(Table(table).version, made=False)
-        if seen is not None and seen != version_of(table):
+        if seen is not None and not _same_rows(table, seen):
             message = "the table changed since these rows were decided on"
+            raise CommitConflict(message, table=table, hint="run again")
+        gone = [file.path for file in files if not (table / file.path).exists()]
+        if gone:  # this run slept for days, and maintenance took them for a dead run's
+            message = f"data files that were written are gone: {gone[0]}"
             raise CommitConflict(message, table=table, hint="run again")
         current = Table.if_exists(table)
         if current is not None:
             current = _with_columns(current, schema)
         properties = CommitProperties(
             app_transactions=[Transaction(unit, version, int(time.time() * 1000))],
-            custom_metadata={
-                **(metadata or {}),
-                **seal(unit, version, files, _replaced(current, replace)),
-            },
+            custom_metadata=sealed(
+                metadata or {},
+                unit=(unit, version),
+                schema=Schema.from_arrow(schema) if current is None else current.delta.schema(),
+                added=[(file.path, file.size, file.partition, file.statistics) for file in files],
+                removed=_replaced(current, replace),
+            ),
             # The lock is held: whoever still conflicts does not keep the protocol.
             max_commit_retries=0,
         )
@@ -235,19 +243,27 @@ def commit(
         return Committed(Table(table).version, made=True)
 
 
-def seal(
-    unit: str, version: int, added: Collection[StagedFile], removed: Collection[str]
+def sealed(
+    metadata: Mapping[str, str],
+    *,
+    unit: tuple[str, int],
+    schema: Schema | str,
+    added: Collection[tuple[str, int, Mapping[str, str | None], str]],
+    removed: Collection[str],
 ) -> dict[str, str]:
-    """A digest of what a commit does, kept in it: a line of it that was lost can be seen.
+    """What a commit says beside its actions, with a digest of all: a changed line can be seen.
 
     Args:
-        unit: The application transaction id.
-        version: Its number in the commit.
-        added: The files that become part of the table.
+        metadata: For people.
+        unit: The application transaction id and its number.
+        schema: The table's, or that as JSON.
+        added: Path, size, partition and statistics of files that become part of the table.
         removed: Paths of the files that leave it.
     """
-    files = sorted((file.path, file.size, file.rows) for file in added)
-    return {SEAL: digest(unit, version, files, sorted(removed))}
+    columns = json.loads(schema if isinstance(schema, str) else schema.to_json())
+    said = {name: text for name, text in metadata.items() if name != SEAL}
+    files = sorted(json.dumps(file, sort_keys=True) for file in added)
+    return {**said, SEAL: digest(said, unit, columns, files, sorted(removed))}
 
 
 def _replaced(table: Table | None, filters: Sequence[tuple[str, str, Any]] | None) -> list[str]:
@@ -288,6 +304,20 @@ def _with_columns(table: Table, schema: pa.Schema) -> Table:
 
 def _named(kind: Any) -> str:  # noqa: ANN401 - delta-rs has no common base of its types
     return str(getattr(kind, "type", kind))
+
+
+def _same_rows(table: Path, seen: int) -> bool:
+    """Whether the table holds the rows of a version still: maintenance changes files alone."""
+    newest = version_of(table)
+    return seen <= newest and all(
+        _operation(table, version) in _WITHOUT_ROWS for version in range(seen + 1, newest + 1)
+    )
+
+
+def _operation(table: Path, version: int) -> str:
+    text = (table / "_delta_log" / f"{version:020}.json").read_text()
+    told = [action.get("commitInfo", {}) for action in map(json.loads, text.splitlines())]
+    return "".join(info.get("operation", "") for info in told)
 
 
 def version_of(table: Path) -> int:

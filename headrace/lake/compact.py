@@ -24,7 +24,7 @@ from headrace.lake.commit import (
     application_id,
     exclusive,
     next_version,
-    seal,
+    sealed,
     stage_file,
 )
 from headrace.lake.fingerprint import digest
@@ -135,14 +135,18 @@ def _write(table: Table, unit: str, *, old: Sequence[DataFile], new: Sequence[St
             for file in old
         ),
     ]
-    told = {"merged": len(old), "into": len(new)}
     info = {
         "timestamp": now,
         "operation": "OPTIMIZE",
         "operationParameters": {},
         "engineInfo": "headrace",
-        "headrace": json.dumps(told),
-        **seal(unit, 1, new, [file.path for file in old]),
+        **sealed(
+            {"headrace": json.dumps({"merged": len(old), "into": len(new)})},
+            unit=(unit, 1),
+            schema=table.delta.schema(),
+            added=[(file.path, file.size, file.partition, file.statistics) for file in new],
+            removed=[file.path for file in old],
+        ),
     }
     log = table.path / "_delta_log"
     text = "".join(json.dumps(action) + "\n" for action in ({"commitInfo": info}, *actions))

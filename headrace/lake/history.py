@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from headrace.errors import CorruptArtifact
-from headrace.lake.commit import SEAL, StagedFile, seal
+from headrace.lake.commit import SEAL, sealed
 
 
 @dataclass(frozen=True)
@@ -57,36 +57,43 @@ def history(root: Path, tables: tuple[str, ...], *, subject: str, unit: str = ""
 def broken_seals(table: Path) -> list[int]:
     """Versions whose commit in the log is not as it was written: a line is lost, or another.
 
-    Commits that were cleaned up behind a checkpoint, or that move no data, are not looked at.
-
     Raises:
         CorruptArtifact: A commit cannot be read.
     """
-    return [version for version, actions in _commits(table) if not _is_sealed(actions)]
+    broken, schema = [], ""
+    for version, actions in _commits(table):
+        try:
+            changes = [action["metaData"] for action in actions if "metaData" in action]
+            schema = changes[-1]["schemaString"] if changes else schema
+            if not _is_sealed(actions, schema):
+                broken.append(version)
+        except (KeyError, TypeError, ValueError):  # what stands there is no action of Delta's
+            broken.append(version)
+    return broken
 
 
-def _is_sealed(actions: list[dict[str, Any]]) -> bool:
-    told = {
-        kind: [action[kind] for action in actions if kind in action]
+def _is_sealed(actions: list[dict[str, Any]], schema: str) -> bool:
+    infos, units, added, removed = (
+        [action[kind] for action in actions if kind in action]
         for kind in ("commitInfo", "txn", "add", "remove")
-    }
-    if not (told["txn"] or told["add"] or told["remove"]):
-        return not any(SEAL in info for info in told["commitInfo"])
-    if len(told["txn"]) != 1:
+    )
+    if len(infos) != 1:
         return False
-    added = [
-        StagedFile(
-            path=unquote(each["path"]),
-            size=each["size"],
-            rows=json.loads(each["stats"])["numRecords"],
-            partition={},
-            statistics="",
-        )
-        for each in told["add"]
-    ]
-    removed = [unquote(each["path"]) for each in told["remove"]]
-    due = seal(told["txn"][0]["appId"], told["txn"][0]["version"], added, removed)
-    return [info.get(SEAL) for info in told["commitInfo"]] == [due[SEAL]]
+    if not (units or added or removed):  # new columns, which the next commit answers for
+        return SEAL not in infos[0]
+    if len(units) != 1:
+        return False
+    due = sealed(
+        {name: infos[0][name] for name in ("headrace",) if name in infos[0]},
+        unit=(units[0]["appId"], units[0]["version"]),
+        schema=schema,
+        added=[
+            (unquote(each["path"]), each["size"], each["partitionValues"], each["stats"])
+            for each in added
+        ],
+        removed=[unquote(each["path"]) for each in removed],
+    )
+    return bool(infos[0].get(SEAL) == due[SEAL])
 
 
 def _commits(table: Path) -> Iterator[tuple[int, list[dict[str, Any]]]]:

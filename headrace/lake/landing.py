@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import glob
 import hashlib
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import takewhile
 from pathlib import Path, PurePosixPath
 from typing import NoReturn, TypeVar
 
@@ -251,10 +253,11 @@ def _stored(source: str, pattern: str) -> list[_Found]:
 
 
 def _folder(pattern: _AnyPath) -> _AnyPath:
-    """The folder before the first wildcard."""
-    parts = pattern.parts
-    fixed = next((i for i, part in enumerate(parts) if glob.has_magic(part)), len(parts) - 1)
-    return type(pattern)(*parts[:fixed])
+    """The folder before the first wildcard; `[*]` and the like are a character, and none."""
+    texts = [re.sub(r"\[([*?[])\]", r"\1", part) for part in pattern.parts[:-1]]
+    parts = zip(texts, pattern.parts, strict=False)
+    fixed = takewhile(lambda pair: glob.escape(pair[0]) == pair[1], parts)
+    return type(pattern)(*(text for text, _ in fixed))
 
 
 def _is_delivered(name: str) -> bool:

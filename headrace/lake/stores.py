@@ -125,7 +125,7 @@ def find(pattern: str, folder: PurePosixPath) -> list[tuple[StoredFile, Stat]]:
     """
     from pyarrow.fs import FileSelector
 
-    below = key(pattern).relative_to(folder).parts
+    below = key(pattern).parts[len(folder.parts) :]
     recursive = len(below) > 1 or below == ("**",)
     with _told(pattern):
         try:
@@ -206,13 +206,26 @@ def _told(url: str) -> Iterator[None]:
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), url) from None
     except OSError as error:
         raise _problem(str(error), url) from error
+    except ValueError as error:  # of which pyarrow's own are some
+        message, hint = (
+            "the object store cannot be read",
+            "is AWS_ENDPOINT_URL as http://host:port?",
+        )
+        raise UnreadableInput(message, path=url, hint=hint) from error
+
+
+def _host(endpoint: str) -> str | None:
+    try:
+        return urlsplit(endpoint).hostname
+    except ValueError:
+        return None
 
 
 def _problem(told: str, url: str) -> HeadraceError:
     """Only the code of the store's answer is repeated, and no more: it may quote a request."""
     found = re.search(r"AWS Error (\w+)", told)
     code = found[1] if found else "UNKNOWN"
-    endpoint = urlsplit(_endpoint() or "").hostname
+    endpoint = _host(_endpoint() or "")
     if code == "NO_SUCH_BUCKET":
         message, hint = "there is no such bucket", "mend `path` of the source, or AWS_ENDPOINT_URL"
         return UnreadableInput(message, path=url, endpoint=endpoint, hint=hint)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import posixpath
 import re
 from pathlib import Path
@@ -42,8 +43,9 @@ def absolute(path: str, *, folder: Path) -> str:
     """
     if url := _URL.fullmatch(path):
         return f"{url[1].lower()}://{url[2]}{posixpath.normpath(url[3] or '/')}".rstrip("/")
+    start = glob.escape(str(folder.absolute()))  # only the path itself may hold wildcards
     # posixpath keeps two leading slashes, which no local file system needs
-    return "/" + posixpath.normpath(posixpath.join(str(folder.absolute()), path)).lstrip("/")
+    return "/" + posixpath.normpath(posixpath.join(start, path)).lstrip("/")
 
 
 def root_problem(root: str) -> str | None:

@@ -157,14 +157,15 @@ def test_maintain_keeps_the_version_that_a_model_was_trained_on(lake, rebuilt):
 
 
 def test_maintain_keeps_the_version_that_standing_scores_were_made_of(lake, rebuilt):
-    rows = pa.table({"score": [0.5]})
+    rows = pa.table({"score": [0.5], "_model": ["d" * 32], "_fingerprint": ["f" * 32]})
+    day, scores = date(2014, 1, 1), lake.scores("flights")
     for made_of in (0, 1):  # scored again: the first no longer stands
-        unit, scores = "flights/score/2014-01-01", lake.scores("flights")
         commit(
             scores,
-            [stage_file(scores, rows)],
-            schema=rows.schema,
-            unit=unit,
+            [stage_file(scores, rows, partition={"_interval": day})],
+            schema=rows.schema.append(pa.field("_interval", pa.date32())),
+            unit=f"flights/score/{day}",
+            partition_by=["_interval"],
             recorded=made_of,
             repeatable=True,
             metadata={"headrace": json.dumps({"gold": made_of})},
@@ -173,6 +174,9 @@ def test_maintain_keeps_the_version_that_standing_scores_were_made_of(lake, rebu
     assert Table(rebuilt, 1).arrow(["x"]).to_pylist() == [{"x": 2.0}]
     with pytest.raises(CorruptArtifact):
         Table(rebuilt, 0).arrow(["x"])
+    assert "versions of gold/flights" not in broken(lake)
+    (rebuilt / Table(rebuilt, 1).files[0].path).unlink()
+    assert "not there any more: [1]" in broken(lake)["versions of gold/flights"].found
 
 
 def test_no_version_is_forgotten_with_the_years(lake):

@@ -32,7 +32,8 @@ def table(lake):
         )
         unit = application_id("weather", "check", f"b{number:02}")
         files = [stage_file(path, rows, statistics_of=["_batch"])]
-        commit(path, files, schema=rows.schema, unit=unit)
+        told = {"headrace": json.dumps({"duplicates": number})}
+        commit(path, files, schema=rows.schema, unit=unit, metadata=told)
     return path
 
 
@@ -149,3 +150,48 @@ def test_a_line_that_a_commit_lost_is_found(table, lost):
     gone = next(line for line in lines if lost in json.loads(line))
     log.write_text("".join(f"{line}\n" for line in lines if line != gone))
     assert broken_seals(table) == [10]
+
+
+@pytest.mark.parametrize(
+    ("there", "instead"),
+    [
+        ('\\"_batch\\": \\"b03\\"', '\\"_batch\\": \\"b04\\"'),  # a bound
+        ("numRecords", "numRecordt"),
+        ('"size":', '"size":1'),
+        ('"version":1', '"version":2'),
+        ('\\"duplicates\\": 3', '\\"duplicates\\": 4'),  # what people are told
+    ],
+)
+def test_a_line_of_a_commit_that_was_edited_is_found(table, there, instead):
+    log = table / "_delta_log" / f"{3:020}.json"
+    assert there in log.read_text()
+    log.write_text(log.read_text().replace(there, instead, 1))
+    assert broken_seals(table) == [3]
+
+
+def test_a_schema_that_was_edited_is_found(table):
+    log = table / "_delta_log" / f"{0:020}.json"
+    text = log.read_text().replace('\\"type\\":\\"double\\"', '\\"type\\":\\"float\\"', 1)
+    assert text != log.read_text()
+    log.write_text(text)
+    assert 0 in broken_seals(table)
+
+
+def test_rows_that_were_decided_on_before_files_were_merged_are_committed(table):
+    seen, rows = Table(table).version, Table(table).arrow().slice(0, 1)
+    file = stage_file(table, rows)
+    merge(table)
+    unit = application_id("weather", "check", "b10")
+    assert commit(table, [file], schema=rows.schema, unit=unit, seen=seen).made
+    unit = application_id("weather", "check", "b11")
+    with pytest.raises(CommitConflict, match="changed since"):
+        commit(table, [stage_file(table, rows)], schema=rows.schema, unit=unit, seen=seen)
+
+
+def test_a_staged_file_that_is_gone_is_not_committed(table):
+    rows = Table(table).arrow().slice(0, 1)
+    file = stage_file(table, rows)
+    (table / file.path).unlink()
+    with pytest.raises(CommitConflict, match="are gone"):
+        commit(table, [file], schema=rows.schema, unit="weather/check/b10")
+    assert Table(table).arrow().num_rows == 40
