@@ -14,7 +14,7 @@ import os
 import re
 import signal
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 import psutil
@@ -150,17 +150,17 @@ def left(user):
 
 @pytest.fixture(scope="module")
 def killed(other):
-    """The tables of a run that was killed once something stood in bronze."""
-    return interrupted(other, by=signal.SIGKILL, once="bronze/").versions
+    """A run that was killed once something stood in bronze; what it left ends by itself."""
+    run = interrupted(other, by=signal.SIGKILL, once="bronze/")
+    end = time.monotonic() + 20
+    while left(other) and time.monotonic() < end:
+        time.sleep(0.2)
+    return replace(run, processes=left(other))
 
 
 @pytest.fixture(scope="module")
 def stopped(other, killed):
     """The next run, asked to stop once something stood in silver: Spark was at work."""
-    for process in psutil.process_iter():  # what a kill left of Prefect's temporary server
-        with contextlib.suppress(psutil.Error):
-            if process.environ().get("PREFECT_HOME") == other.prefect_home.as_posix():
-                process.kill()
     return interrupted(other, by=signal.SIGTERM, once="silver/")
 
 
@@ -331,9 +331,10 @@ def test_targets_that_became_known_are_filled_in(user, from_features):
     assert sum(late is not None for late in known) == len(user.ends(DAY_13))
 
 
-def test_a_killed_run_left_work_to_do(killed):
-    assert any(name.startswith("bronze/") for name in killed)
-    assert not any(name.startswith("scores/") for name in killed)
+def test_a_killed_run_left_work_to_do_and_no_process(killed):
+    assert any(name.startswith("bronze/") for name in killed.versions)
+    assert not any(name.startswith("scores/") for name in killed.versions)
+    assert killed.processes == []
 
 
 def test_a_run_asked_to_stop_stops_soon_quietly_and_wholly(stopped, stopped_again):

@@ -3,7 +3,7 @@
 Hypothesis chooses the sequences. Each step is done to a lake, by the stages as a run calls them,
 and to a `Model` of dicts and lists; after it readers must find in the lake what the model holds.
 
-    HEADRACE_SEQUENCES=100 make test ARGS="tests/reliability/test_sequences.py --timeout 0"
+    HEADRACE_SEQUENCES=100 make test ARGS=tests/reliability/test_sequences.py
 
 runs so many of them, and longer ones.
 """
@@ -324,8 +324,7 @@ class Sequence(RuleBasedStateMachine):
     def teardown(self) -> None:
         for source in SOURCES:
             if self.model.sources[source].half_replayed:  # the next replay completes it
-                self._replay(source)
-                self.model.sources[source].replay(self.model.rules)
+                self._replay_alone(source)
         self.lake_holds_what_the_model_holds()
         assert_sound(self.lake)
         shutil.rmtree(self.folder)
@@ -374,11 +373,7 @@ class Sequence(RuleBasedStateMachine):
     @precondition(lambda self: self.with_pending())
     @rule(data=st.data())
     def ingest(self, data: st.DataObject) -> None:
-        source = data.draw(st.sampled_from(self.with_pending()))
-        with self.run(only="ingest") as execution:
-            self._ingest(execution, source)
-        self.model.sources[source].register()
-        self.model.sources[source].ingest()
+        self._ingest_alone(data.draw(st.sampled_from(self.with_pending())))
 
     @precondition(lambda self: self.with_publishable())
     @rule(data=st.data())
@@ -403,8 +398,7 @@ class Sequence(RuleBasedStateMachine):
     @rule(data=st.data(), twice=st.sampled_from([False, False, True]))
     def replay(self, data: st.DataObject, twice: bool) -> None:
         source = data.draw(st.sampled_from(self.with_quarantine()))
-        self._replay(source)
-        self.model.sources[source].replay(self.model.rules)
+        self._replay_alone(source)
         if twice:
             with self.nothing_written():
                 self._replay(source)
@@ -450,15 +444,24 @@ class Sequence(RuleBasedStateMachine):
         )
         self._crash(f"{stage}.{moment}:raise", source, data)
 
-    @precondition(lambda self: self.with_publishable() or self.with_quarantine())
-    @rule(data=st.data())
-    def crash_between_two_commits(self, data: st.DataObject) -> None:
-        """Of quarantine and silver, by turns."""
-        stages = [("check", source) for source in self.with_publishable()]
+    @precondition(lambda self: self.with_pending() or self.with_quarantine())
+    @rule(
+        data=st.data(),
+        moment=st.sampled_from(["after_commit:raise:1", "after_staged_write:raise:2"]),
+        at_once=st.booleans(),
+    )
+    def crash_between_two_commits(self, data: st.DataObject, moment: str, at_once: bool) -> None:
+        """Of quarantine and silver; it is tried again at once, or other things happen first."""
+        stages = [("check", source) for source in self.with_pending()]
         stages += [("replay", source) for source in self.with_quarantine()]
         stage, source = data.draw(st.sampled_from(stages))
-        moment = data.draw(st.sampled_from(["after_commit:raise:1", "after_staged_write:raise:2"]))
+        if stage == "check":
+            self._ingest_alone(source)
         self._crash(f"{stage}.{moment}", source, data)
+        if at_once and stage == "check":
+            self.ingest_and_check()
+        elif at_once:
+            self._replay_alone(source)
 
     def _crash(self, fault: str, source: str, data: st.DataObject) -> None:
         faults._passed.clear()  # noqa: SLF001 - a process of its own would begin at none
@@ -615,6 +618,16 @@ class Sequence(RuleBasedStateMachine):
     def pipeline(self):
         return load(self.folder / "pipeline.yaml")
 
+    def _ingest_alone(self, source: str) -> None:
+        with self.run(only="ingest") as execution:
+            self._ingest(execution, source)
+        self.model.sources[source].register()
+        self.model.sources[source].ingest()
+
+    def _replay_alone(self, source: str) -> None:
+        self._replay(source)
+        self.model.sources[source].replay(self.model.rules)
+
     def _whole_run(self) -> None:
         with self.run() as execution:
             for source in SOURCES:
@@ -764,6 +777,7 @@ def two_days(spark, tmp_path_factory):  # noqa: ARG001 - the session that runs i
     return made.folder, made.model
 
 
+@pytest.mark.timeout(0 if LONG else 600)
 def test_whatever_happens_in_whatever_order_the_lake_holds_what_it_must(
     two_days, tmp_path, monkeypatch
 ):
