@@ -47,7 +47,7 @@ from headrace.spec import load
 from headrace.verify import verify
 
 LONG = "HEADRACE_SEQUENCES" in os.environ
-SEQUENCES, STEPS = int(os.environ.get("HEADRACE_SEQUENCES", "8")), 20 if LONG else 12
+SEQUENCES, STEPS = int(os.environ.get("HEADRACE_SEQUENCES", "6")), 20 if LONG else 12
 
 PIPELINE = """
 name: rides
