@@ -117,7 +117,12 @@ def _balance(lake: Lake, source: str) -> Finding:
         if count
     ]
     if problems:
-        return Finding(name, "fail", "; ".join([found, *problems]), "report this: it is a defect")
+        advice = "report this: it is a defect"
+        if doubled:
+            advice = (
+                f"a replay that ended early: `headrace quarantine replay {source}`; else {advice}"
+            )
+        return Finding(name, "fail", "; ".join([found, *problems]), advice)
     return Finding(name, "ok", found)
 
 
