@@ -120,7 +120,7 @@ def _balance(lake: Lake, source: str) -> Finding:
         advice = "report this: it is a defect"
         if doubled:
             advice = (
-                f"a replay that ended early: `headrace quarantine replay {source}`; else {advice}"
+                f"if a replay ended early, run it again: `headrace quarantine replay`; else {advice}"
             )
         return Finding(name, "fail", "; ".join([found, *problems]), advice)
     return Finding(name, "ok", found)
