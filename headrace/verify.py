@@ -119,9 +119,7 @@ def _balance(lake: Lake, source: str) -> Finding:
     if problems:
         advice = "report this: it is a defect"
         if doubled:
-            advice = (
-                f"if a replay ended early, run it again: `headrace quarantine replay`; else {advice}"
-            )
+            advice = f"if a replay ended early, run `quarantine replay` again; else {advice}"
         return Finding(name, "fail", "; ".join([found, *problems]), advice)
     return Finding(name, "ok", found)
 
