@@ -30,7 +30,7 @@ from filelock import FileLock, Timeout
 from headrace import faults
 from headrace.errors import CommitConflict, HeadraceError, SchemaChanged, UsageError
 from headrace.lake.fingerprint import digest
-from headrace.lake.table import Table, footer_digest, partition_folder
+from headrace.lake.table import Table, actions_of, footer_digest, partition_folder, partition_texts
 
 _LOCK_TIMEOUT_S = 600.0
 _STATISTICS_PREFIX = (
@@ -118,9 +118,7 @@ def stage_file(
     Raises:
         UsageError: A partition's value is an empty text, which Delta cannot tell from null.
     """
-    texts = {
-        column: None if value is None else str(value) for column, value in (partition or {}).items()
-    }
+    texts = partition_texts(partition or {})
     empty = [column for column, text in texts.items() if text == ""]
     if empty:
         message = f"a value of the partition column {empty[0]} is an empty text"
@@ -261,9 +259,8 @@ def sealed(
         removed: Paths of the files that leave it.
     """
     columns = json.loads(schema if isinstance(schema, str) else schema.to_json())
-    said = {name: text for name, text in metadata.items() if name != SEAL}
     files = sorted(json.dumps(file, sort_keys=True) for file in added)
-    return {**said, SEAL: digest(said, unit, columns, files, sorted(removed))}
+    return {**metadata, SEAL: digest(metadata, unit, columns, files, sorted(removed))}
 
 
 def _replaced(table: Table | None, filters: Sequence[tuple[str, str, Any]] | None) -> list[str]:
@@ -315,9 +312,8 @@ def _same_rows(table: Path, seen: int) -> bool:
 
 
 def _operation(table: Path, version: int) -> str:
-    text = (table / "_delta_log" / f"{version:020}.json").read_text()
-    told = [action.get("commitInfo", {}) for action in map(json.loads, text.splitlines())]
-    return "".join(info.get("operation", "") for info in told)
+    actions = actions_of(table / "_delta_log" / f"{version:020}.json")
+    return "".join(action.get("commitInfo", {}).get("operation", "") for action in actions)
 
 
 def version_of(table: Path) -> int:

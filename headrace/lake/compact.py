@@ -11,7 +11,7 @@ import json
 import os
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -28,7 +28,7 @@ from headrace.lake.commit import (
     stage_file,
 )
 from headrace.lake.fingerprint import digest
-from headrace.lake.table import DataFile, Table
+from headrace.lake.table import DataFile, Table, partition_texts
 
 SMALL_BYTES = 16 << 20  # a bigger file is left as it is
 FEWEST = 8  # so many small files of a partition are worth a rewrite
@@ -128,7 +128,7 @@ def _write(table: Table, unit: str, *, old: Sequence[DataFile], new: Sequence[St
                     "deletionTimestamp": now,
                     "dataChange": False,
                     "extendedFileMetadata": True,
-                    "partitionValues": _texts(file),
+                    "partitionValues": partition_texts(file.partition),
                     "size": file.size,
                 }
             }
@@ -148,11 +148,15 @@ def _write(table: Table, unit: str, *, old: Sequence[DataFile], new: Sequence[St
             removed=[file.path for file in old],
         ),
     }
+    _put(table, [{"commitInfo": info}, *actions])
+
+
+def _put(table: Table, actions: Sequence[Mapping[str, Any]]) -> None:
+    """Adds a commit to the log, whole or not at all."""
     log = table.path / "_delta_log"
-    text = "".join(json.dumps(action) + "\n" for action in ({"commitInfo": info}, *actions))
     draft = log / f".{uuid.uuid4()}.tmp"
     with draft.open("w") as file:
-        file.write(text)
+        file.write("".join(json.dumps(action) + "\n" for action in actions))
         file.flush()
         os.fsync(file.fileno())
     try:
@@ -162,9 +166,3 @@ def _write(table: Table, unit: str, *, old: Sequence[DataFile], new: Sequence[St
         raise CommitConflict(message, table=table.path, hint="run again") from error
     finally:
         draft.unlink()
-
-
-def _texts(file: DataFile) -> dict[str, str | None]:
-    return {
-        column: None if value is None else str(value) for column, value in file.partition.items()
-    }

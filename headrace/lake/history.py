@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from headrace.errors import CorruptArtifact
 from headrace.lake.commit import SEAL, sealed
+from headrace.lake.table import actions_of
 
 
 @dataclass(frozen=True)
@@ -99,15 +99,8 @@ def _is_sealed(actions: list[dict[str, Any]], schema: str) -> bool:
 def _commits(table: Path) -> Iterator[tuple[int, list[dict[str, Any]]]]:
     """The commits that the log still holds: version, actions."""
     for path in sorted((table / "_delta_log").glob("*.json")):
-        if not path.stem.isdecimal():
-            continue
-        try:
-            yield int(path.stem), [json.loads(line) for line in path.read_text().splitlines()]
-        except ValueError as error:
-            message = f"a commit of the log cannot be read: {error}"
-            raise CorruptArtifact(
-                message, table=table, file=path.name, hint="restore it from a backup"
-            ) from error
+        if path.stem.isdecimal():
+            yield int(path.stem), actions_of(path)
 
 
 def _events(root: Path, table: str) -> Iterator[Event]:

@@ -7,6 +7,7 @@ is pushed down, since delta-rs loses rows that way where a float is infinite.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 from collections import Counter
@@ -280,6 +281,29 @@ class Table:
 def partition_folder(partition: Mapping[str, object]) -> Path:
     """The folder of a partition's files, named as Hive does: polars reads values from it."""
     return Path(*(f"{_hive(column)}={_hive(value)}" for column, value in partition.items()))
+
+
+def partition_texts(partition: Mapping[str, object]) -> dict[str, str | None]:
+    """The values of a partition as the log has them."""
+    return {name: None if value is None else str(value) for name, value in partition.items()}
+
+
+def actions_of(commit: Path) -> list[dict[str, Any]]:
+    """What one commit of a log holds, line by line.
+
+    Raises:
+        CorruptArtifact: It is not there, or a line is no JSON.
+    """
+    try:
+        return [json.loads(line) for line in commit.read_text().splitlines()]
+    except (OSError, ValueError) as error:
+        message = f"a commit of the log cannot be read: {error}"
+        raise CorruptArtifact(
+            message,
+            table=commit.parent.parent,
+            file=commit.name,
+            hint="restore it from a backup",
+        ) from error
 
 
 def _hive(value: object) -> str:
