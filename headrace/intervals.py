@@ -1,31 +1,33 @@
 """Which batches have rows in which interval, and the fingerprints that follow.
 
-Reads one column per source; the batches of its rows are told by the log, where it can.
+Reads one or two columns per source, of files that were not looked at before; the batches of their
+rows are told by the log, where it can.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+import hashlib
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, time, timedelta
+from datetime import UTC, date, timedelta
+from functools import partial
+from importlib.util import find_spec
+from itertools import accumulate
+from pathlib import Path
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-
+from headrace.errors import FeatureError
+from headrace.holidays import holiday_value
 from headrace.lake import Lake, Table, application_id, digest
-from headrace.lake.table import DataFile
-from headrace.spec.model import Pipeline
+from headrace.lake.days import Clock, Days, days_of
+from headrace.spec.expressions import columns_of
+from headrace.spec.model import Encoding, History, Pipeline, Source, Step
 
-FEATURES_VERSION = 1  # raised by hand when the meaning of spark_jobs/features.py changes
+FEATURES_VERSION = 2  # raised by hand when the meaning of spark_jobs/features.py changes
 LABELS_VERSION = 1
 SCORE_VERSION = 1  # raised by hand when scores of the same features and model would change
 _DAY = timedelta(days=1)
-_PORTION_ROWS = 1_000_000
 
 Silver = Mapping[str, Table]  # source -> its table
-Batches = Mapping[date, Mapping[str, int]]  # day -> batch -> rows
 
 
 @dataclass(frozen=True)
@@ -67,10 +69,15 @@ class FeaturesDue:
     versions: Mapping[str, int] = field(default_factory=dict)
 
     @property
-    def days(self) -> list[date]:
-        """Every interval that silver has rows for."""
+    def intervals(self) -> list[Interval]:
+        """Every interval that silver has rows for, in order."""
         parts = (self.missing, self.unlabelled, self.stale, self.current)
-        return sorted({interval.day for part in parts for interval in part})
+        return sorted({i.day: i for part in parts for i in part}.values(), key=lambda i: i.day)
+
+    @property
+    def days(self) -> list[date]:
+        """Every day that silver has rows for."""
+        return [interval.day for interval in self.intervals]
 
     def among(self, days: Collection[date]) -> FeaturesDue:
         """The same for some of the days."""
@@ -101,7 +108,7 @@ def features_due(pipeline: Pipeline, lake: Lake) -> FeaturesDue:
     )
     due: dict[str, list[Interval]] = {"missing": [], "unlabelled": [], "stale": [], "current": []}
     silver = _silver(pipeline, lake)
-    for interval in intervals(pipeline, silver):
+    for interval in intervals(pipeline, silver, cache=lake.cache):
         fingerprint, labels = standing.get(interval.day, (None, None))
         if interval.day not in standing:
             kind = "missing"
@@ -130,133 +137,128 @@ def _silver(pipeline: Pipeline, lake: Lake) -> Silver:
     return {name: table for name, table in found.items() if table is not None}
 
 
-def intervals(pipeline: Pipeline, silver: Silver) -> list[Interval]:
+def intervals(pipeline: Pipeline, silver: Silver, *, cache: Path) -> list[Interval]:
     """Every interval that silver has rows of `features.rows` for, in order.
 
     Args:
         pipeline: What is declared.
         silver: Source -> its table, of those that have one.
+        cache: Folder in which what data files hold is remembered.
+
+    Raises:
+        FeatureError: A step's module is not installed.
     """
     features, sources = pipeline.features, pipeline.sources
-    rows = _event_days(pipeline, silver, features.rows)
-    timeless = {name: sorted(_all_batches(silver.get(name))) for name in features.lookups}
-    known = {
-        name: _known_days(pipeline, silver, name)
-        for name in {*features.latest, *(history.of for history in features.history.values())}
-    }
-    referenced = {
-        of: _event_days(pipeline, silver, name)
-        for of in {history.of for history in features.history.values()}
-        if (name := sources[of].references)
-    }
-    targets = _event_days(pipeline, silver, pipeline.target.of)
+
+    def days(name: str, *columns: str, known: bool, about: str | None = None) -> Days:
+        clock = Clock(columns, pipeline.timezone, features.at if known else None, about)
+        return days_of(silver.get(name), clock, cache=cache)
+
+    def happened(name: str) -> Days:
+        column = sources[name].event_time
+        return days(name, column, known=False) if column else Days()
+
+    rows, targets = happened(features.rows), happened(pipeline.target.of)
     declared = digest(
         FEATURES_VERSION,
         features.model_dump(mode="json"),
         pipeline.timezone,
-        {n: s.known_at for n, s in sources.items()},
+        {n: (s.known_at, s.event_time, s.on_conflict) for n, s in sources.items()},
+        [_code(pipeline, step) for step in features.steps],
     )
     declared_target = digest(LABELS_VERSION, pipeline.target.model_dump(mode="json"))
-
-    so_far: dict[str, set[str]] = {of: set() for of in referenced}
-    arriving = {of: sorted(days.items(), reverse=True) for of, days in referenced.items()}
-
-    def fingerprint(day: date) -> str:
-        for of, left in arriving.items():
-            while left and left[-1][0] <= day:
-                so_far[of].update(left.pop()[1])
-        parts: dict[str, object] = {"rows": _within(rows, [day]), **timeless}
-        for name, latest in features.latest.items():
-            parts[f"latest {name}"] = _within(known[name], _reached(pipeline, day, latest.within))
-        for name, history in features.history.items():
-            parts[f"history {name}"] = _within(
-                known[history.of], _reached(pipeline, day, history.over)
+    made_of: list[Callable[[date], object]] = [lambda day: rows.batches([day])]
+    for name, lookup in features.lookups.items():
+        of = lookup.source(name)
+        source = sources[of]
+        if source.valid_from is None:
+            made_of.append(_constant(sorted(_all_batches(silver.get(of)))))
+        else:
+            found = days(of, *_usable(source), known=True)
+            made_of.append(_so_far(rows, found))
+    for name, latest in features.latest.items():
+        of = latest.source(name)
+        found = days(of, *_usable(sources[of]), known=True)
+        made_of.append(_in_reach(pipeline, found, latest.within))
+    for form in (*features.history.values(), *features.encodings.values()):
+        about = about_of(pipeline, form)
+        seen = about.event_time if about and about.event_time else None
+        linked = seen if seen in sources[form.of].columns else None
+        found = days(form.of, sources[form.of].clock, known=True, about=linked)
+        made_of.append(_in_reach(pipeline, found, form.over))
+        if about is not None:
+            behind = happened(str(sources[form.of].references))
+            made_of.append(
+                _about(pipeline, found, behind, form.over) if linked else _so_far(rows, behind)
             )
-            if history.of in referenced:
-                # What was known of late may be about a row of long ago.
-                parts[f"referenced {name}"] = sorted(so_far[history.of])
-        return digest(declared, parts)
-
+    made_of.extend(partial(holiday_value, holiday) for holiday in features.holidays.values())
     return [
         Interval(
             day=day,
-            rows=sum(rows[day].values()),
-            fingerprint=fingerprint(day),
-            labels=digest(declared_target, _within(targets, [day])),
+            rows=rows.count(day),
+            fingerprint=digest(declared, [part(day) for part in made_of]),
+            labels=digest(declared_target, targets.batches([day])),
         )
-        for day in sorted(rows)
+        for day in rows.sorted
     ]
 
 
-def _event_days(pipeline: Pipeline, silver: Silver, name: str) -> Batches:
-    """Rows per local calendar day of `event_time`, and batch."""
-    column = pipeline.sources[name].event_time
-    return _count(silver.get(name), column, pipeline.timezone, time.min) if column else {}
+def about_of(pipeline: Pipeline, form: History | Encoding) -> Source | None:
+    """The source that the one of a form references, where the form uses a column of it."""
+    source = pipeline.sources[form.of]
+    used = {*form.by.values(), *(columns_of(form.value) if form.value else ())}
+    if source.references is None or used <= source.columns.keys():
+        return None
+    return pipeline.sources[source.references]
 
 
-def _known_days(pipeline: Pipeline, silver: Silver, name: str) -> Batches:
-    """Rows per interval d with at(d - 1) < known_at <= at(d), and batch."""
-    column = pipeline.sources[name].known_at
-    return _count(
-        silver.get(name),
-        str(column),
-        pipeline.timezone,
-        pipeline.features.at,
-        upper=True,
+def _usable(source: Source) -> tuple[str, ...]:
+    """The columns whose greatest is when a row may first be used as the newest."""
+    return tuple(dict.fromkeys([source.clock, source.happened]))
+
+
+def _constant(value: object) -> Callable[[date], object]:
+    told = digest(value)
+    return lambda _day: told
+
+
+def _in_reach(pipeline: Pipeline, found: Days, span: timedelta) -> Callable[[date], object]:
+    return lambda day: found.batches(_reached(pipeline, day, span))
+
+
+def _about(
+    pipeline: Pipeline, found: Days, behind: Days, span: timedelta
+) -> Callable[[date], object]:
+    """Batches of the rows that the facts in reach are about, by the day of those rows."""
+    return lambda day: behind.batches(found.about(_reached(pipeline, day, span)))
+
+
+def _so_far(rows: Days, found: Days) -> Callable[[date], object]:
+    """All batches with a row up to a day, as a chain of digests: long pasts cost no more."""
+    days = sorted({*rows.sorted, *found.sorted})
+    links = accumulate(
+        days,
+        lambda before, day: digest(before, told) if (told := found.batches([day])) else before,
+        initial="",
     )
+    return dict(zip(days, list(links)[1:], strict=True)).__getitem__
 
 
-def _count(
-    table: Table | None, column: str, zone: str, at: time, *, upper: bool = False
-) -> Batches:
-    if table is None:
-        return {}
-    shift = timedelta(hours=at.hour, minutes=at.minute) + (
-        timedelta(microseconds=1) if upper else timedelta()
-    )
-    counted: dict[date, Counter[str]] = {}
-    for files in _portions(table.files):
-        moments, batches = _with_batches(table, column, files)
-        local = pc.local_timestamp(moments.cast(pa.timestamp("us", tz=zone)))
-        days = pc.subtract(local, pa.scalar(shift, pa.duration("us"))).cast(pa.date32(), safe=False)
-        grouped = (
-            pa.table({"day": days, "batch": batches})
-            .group_by(["day", "batch"])
-            .aggregate([([], "count_all")])
+def _code(pipeline: Pipeline, step: Step) -> str:
+    """Tells the code of a step's module from any other."""
+    module = step.function.partition(":")[0]
+    try:
+        found = find_spec(module)
+    except (ImportError, ValueError):
+        found = None
+    if found is None or found.origin is None:
+        message = f"no module {module!r} can be imported"
+        raise FeatureError(
+            message,
+            pipeline=pipeline.name,
+            hint="install it, or name its folder in PYTHONPATH",
         )
-        for row in grouped.to_pylist():
-            day = row["day"] + _DAY if upper else row["day"]
-            counted.setdefault(day, Counter())[row["batch"]] += row["count_all"]
-    return counted
-
-
-def _portions(files: Sequence[DataFile]) -> Iterator[Sequence[DataFile]]:
-    """Files to be read at once: many small ones, or one big one."""
-    held: list[DataFile] = []
-    for file in files:
-        if held and sum(each.rows or 0 for each in held) + (file.rows or 0) > _PORTION_ROWS:
-            yield held
-            held = []
-        held.append(file)
-    if held:
-        yield held
-
-
-def _with_batches(
-    table: Table, column: str, files: Sequence[DataFile]
-) -> tuple[pa.ChunkedArray, pa.Array | pa.ChunkedArray]:
-    """A column of some files, and the batch of each row.
-
-    The log tells that of files of one batch: millions of equal texts need not be read.
-    """
-    if any(file.batch is None or file.rows is None for file in files):
-        rows = table.arrow([column, "_batch"], files=files)
-        return rows[column], rows["_batch"]
-    batches = pa.DictionaryArray.from_arrays(
-        np.repeat(np.arange(len(files), dtype=np.int32), [file.rows or 0 for file in files]),
-        [file.batch for file in files],
-    )
-    return table.arrow([column], files=files)[column], batches
+    return hashlib.sha256(Path(found.origin).read_bytes()).hexdigest()
 
 
 def _all_batches(table: Table | None) -> set[str]:
@@ -266,13 +268,9 @@ def _all_batches(table: Table | None) -> set[str]:
     return {batch for batch in told if batch is not None}
 
 
-def _reached(pipeline: Pipeline, day: date, reach: timedelta) -> list[date]:
+def _reached(pipeline: Pipeline, day: date, reach: timedelta) -> Sequence[date]:
     """The intervals d whose facts, those with at(d - 1) < known_at <= at(d), a span can reach."""
     start = (pipeline.at(day).astimezone(UTC) - reach).astimezone(pipeline.zone)
     at = pipeline.features.at
     first = (start.replace(tzinfo=None) - timedelta(hours=at.hour, minutes=at.minute)).date() + _DAY
     return [first + n * _DAY for n in range((day - first) // _DAY + 1)]
-
-
-def _within(batches: Batches, days: Iterable[date]) -> list[str]:
-    return sorted({batch for day in days for batch in batches.get(day, {})})

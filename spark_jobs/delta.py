@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from datetime import date
+from datetime import UTC, date, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,13 @@ from deltalake import Schema
 from py4j.protocol import Py4JError, Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 from pyspark.sql.types import StructField, StructType
 
 from headrace.errors import BalanceError, EngineLost, HeadraceError
 from headrace.lake import (
     Committed,
+    DataFile,
     StagedFile,
     Table,
     commit,
@@ -34,17 +36,61 @@ _STAGED = "path string, size bigint, rows bigint, partition string, statistics s
 _NO_SPACE = "No space left on device"
 
 
-def read(spark: SparkSession, table: Path, *, version: int | None = None) -> DataFrame:
+def read(
+    spark: SparkSession,
+    table: Path,
+    *,
+    version: int | None = None,
+    bounds: Mapping[str, tuple[Any, Any]] | None = None,
+) -> DataFrame:
     """A Delta table, at a version if one is given; its files are held against the log first.
+
+    Args:
+        spark: The session.
+        table: The table's folder.
+        version: The newest if None.
+        bounds: Column -> least and greatest value, both included; other rows are left out, and
+            files that the log tells to have none of them are not opened.
 
     Raises:
         CorruptArtifact: A data file is missing, or is not the one that was committed.
     """
-    Table(table, version).check()  # Spark verifies pages, not the footers that name their columns
+    opened = Table(table, version)
+    within = bounds or {}
+    # Spark verifies pages, not the footers that name their columns.
+    opened.check([file for file in opened.files if _may_hold(file, within)])
     reader = spark.read.format("delta")
     if version is not None:
         reader = reader.option("versionAsOf", version)
-    return reader.load(table.as_posix())
+    rows = reader.load(table.as_posix())
+    for column, (least, greatest) in within.items():
+        rows = rows.where(F.col(column).between(F.lit(least), F.lit(greatest)))
+    return rows
+
+
+def files_of(table: Path, version: int | None) -> int:
+    """How many data files a table has."""
+    return len(Table(table, version).files)
+
+
+def _may_hold(file: DataFile, bounds: Mapping[str, tuple[Any, Any]]) -> bool:
+    """Whether a file may have rows within bounds; texts are cut in the log, and not looked at."""
+    for column, (least, greatest) in bounds.items():
+        smallest, largest = file.least.get(column), file.greatest.get(column)
+        if smallest is None or largest is None or isinstance(smallest, str):
+            continue
+        if largest < _comparable(least, largest) or smallest > _comparable(greatest, smallest):
+            return False
+    return True
+
+
+def _comparable(bound: Any, held: Any) -> Any:  # noqa: ANN401 - any scalar of a column
+    """A moment with or without a zone, as the log's values have it; Spark's are local to none."""
+    if isinstance(bound, datetime) and isinstance(held, datetime):
+        if held.tzinfo is None:
+            return bound.astimezone(UTC).replace(tzinfo=None)
+        return bound.astimezone(UTC)
+    return bound
 
 
 def write(

@@ -53,6 +53,11 @@ class Lake:
         return self.root / "files"
 
     @property
+    def cache(self) -> Path:
+        """What was worked out of data files, which never change; it may be deleted at any time."""
+        return self.root / "cache"
+
+    @property
     def checks(self) -> Path:
         """Verdicts of checks as rows."""
         return self.root / "checks"

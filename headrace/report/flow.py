@@ -121,12 +121,7 @@ class _Drawing:
         y = middles[pipeline.features.rows]
         built = _rows(records, "features", pipeline.name, "built")
         scored = _rows(records, "score", pipeline.name, "scored")
-        joined = {
-            *pipeline.features.lookups,
-            *pipeline.features.latest,
-            *(history.of for history in pipeline.features.history.values()),
-            pipeline.target.of,
-        }
+        joined = {*pipeline.features.sources, pipeline.target.of}
         if built is not None:
             self._band((_SILVER, y), (_FEATURES, y), built, f"{built:,} rows of features")
             for source in sorted(joined - {pipeline.features.rows}):

@@ -67,6 +67,39 @@ def columns_of(sql: str) -> tuple[str, ...]:
     return parse(sql, columns=None).columns
 
 
+def only_where(sql: str, condition: str) -> str:
+    """The aggregate over those rows alone for which a condition holds; the text is kept as it is.
+
+    Args:
+        sql: An expression that `parse` accepts with `aggregate=True`.
+        condition: Spark SQL.
+
+    Example:
+        >>> only_where("sum(a) / count(*)", "b")
+        'sum(a) filter (where b) / count(*) filter (where b)'
+    """
+    from sqlglot import Dialect
+
+    tokens = Dialect.get_or_raise("spark").tokenize(sql)
+    inserts: list[tuple[int, str]] = []
+    for index, token in enumerate(tokens[:-1]):
+        if token.text.lower() not in AGGREGATES or tokens[index + 1].text != "(":
+            continue
+        end = _closing(tokens, index + 1)
+        words = [token.text.lower() for token in tokens[end + 1 : end + 4]]
+        if words[:3] == ["within", "group", "("]:
+            end = _closing(tokens, end + 3)
+            words = [token.text.lower() for token in tokens[end + 1 : end + 4]]
+        if words[:3] == ["filter", "(", "where"]:
+            inserts.append((tokens[end + 3].end + 1, f" ({condition}) and ("))
+            inserts.append((tokens[_closing(tokens, end + 2)].start, ")"))
+        else:
+            inserts.append((tokens[end].end + 1, f" filter (where {condition})"))
+    for place, text in sorted(inserts, reverse=True):
+        sql = sql[:place] + text + sql[place:]
+    return sql
+
+
 def parse(
     sql: str,
     columns: Mapping[str, ColumnType] | None,

@@ -8,11 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from headrace.errors import SpecError
-from headrace.spec.document import MAX_BYTES, read
+from headrace.spec.document import MAX_BYTES, Document, read
 from headrace.spec.environment import Replacement
-from headrace.spec.model import Check, Pipeline
+from headrace.spec.model import Check, Pipeline, Places
 from headrace.spec.parts import parts_of
-from headrace.spec.problems import Problem
+from headrace.spec.problems import Problem, dotted
 from headrace.spec.shape import in_document, shape_problems
 
 
@@ -68,9 +68,20 @@ def _read(path: Path, environ: Mapping[str, str]) -> tuple[Pipeline | None, list
     ]
     if problems:
         return None, _sorted(problems)
-    return _with_actions(
-        Pipeline.model_validate(document.data, by_alias=True, by_name=False)
-    ).placed_in(path.parent), []
+    pipeline = Pipeline.model_validate(document.data, by_alias=True, by_name=False)
+    return _with_actions(pipeline).placed_in(path.parent, _places(path, document)), []
+
+
+def _places(path: Path, document: Document) -> Places:
+    """Where each feature, and the target, stands: what only the data can prove wrong is told so."""
+    marks = {**document.values, **document.keys}
+    return Places(
+        {
+            dotted(loc): f"{path.name}:{line}:{column}"
+            for loc, (line, column) in marks.items()
+            if loc and loc[0] in {"features", "target"}
+        }
+    )
 
 
 def _text(path: Path) -> str | Problem:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from enum import StrEnum
 from functools import cache
@@ -139,7 +141,9 @@ TimeOfDay = Annotated[
 ]
 Zone = Annotated[str, AfterValidator(_zone)]
 Renamed = Annotated[dict[Name, Name], BeforeValidator(_listed)]  # new name -> column it comes from
+On = Annotated[Renamed, Field(min_length=1)]  # column of `rows` -> column it is matched with
 Columns = Annotated[tuple[Name, ...], Field(min_length=1)]
+INGESTED_AT = "_ingested_at"  # a column of ours in bronze and silver
 
 
 class ColumnType(StrEnum):
@@ -183,11 +187,30 @@ class Source(Declared):
     )
     known_at: Name | None = Field(None, description="no cell may be used before this moment")
     timeless: StrictBool = Field(False, description="true at any time, as a list of airports is")
+    valid_from: Name | None = Field(
+        None, description="from when a row holds; part of the key, so that one key has a history"
+    )
+    valid_to: Name | None = Field(
+        None, description="until when it holds; null: until a row with a later `valid_from`"
+    )
     references: Name | None = Field(None, description="source whose row of this key it is about")
+    on_conflict: Literal["quarantine", "latest"] = Field(
+        "quarantine", description="same key, other values; `latest`: a correction, from when known"
+    )
     on_changed_columns: Literal["fail", "adapt"] = Field(
         "fail",
         description="`adapt` reads a missing column as null and leaves an unknown one in bronze",
     )
+
+    @property
+    def clock(self) -> str:
+        """The column that tells when a row was known: `known_at`, or when it was ingested."""
+        return self.known_at or INGESTED_AT
+
+    @property
+    def happened(self) -> str:
+        """The column by which one row is newer than another of the same key."""
+        return self.valid_from or self.event_time or self.clock
 
 
 class Action(StrEnum):
@@ -246,31 +269,105 @@ class Check(Declared):
         )
 
 
-class Lookup(Declared):
-    """Columns of a timeless source, joined by its whole key; null where the key is not found."""
+class Joined(Declared):
+    """What a source adds to a row; the source is that of the same name, or `of`."""
 
-    on: Columns
+    of: Name | None = Field(None, description="the source, where the name is not its own")
+
+    def source(self, name: str) -> str:
+        """The source, for what is declared under `name`."""
+        return self.of or name
+
+
+class Lookup(Joined):
+    """Columns of the one row with the same key; null where there is none.
+
+    Of a timeless source, or of one with `valid_from`: then of the row that held at `at`, as far as
+    was known then.
+    """
+
+    on: On
     columns: Renamed
 
+    def pairs(self, source: Source) -> list[tuple[str, str]]:
+        """Column of `rows` and column of the source, for each that is matched.
 
-class Latest(Declared):
-    """Columns of the newest row with the same `on` and `at - within <= known_at <= at`."""
+        A list stands for the source's key, column by column; a mapping names both.
+        """
+        key = [column for column in source.key if column != source.valid_from]
+        return list(self.on.items()) if self.renames else list(zip(self.on, key, strict=False))
 
-    on: Columns
+    @property
+    def renames(self) -> bool:
+        """Whether `on` names the source's columns too."""
+        return any(ours != theirs for ours, theirs in self.on.items())
+
+
+class Latest(Joined):
+    """Columns of the newest row with the same `on` that was known at `at`, not older than `within`.
+
+    The newest by `event_time`, where the source has one, else by `known_at`; so is its age. A row
+    known before it happens is not used before it does.
+    """
+
+    on: On
     within: Duration
     columns: Renamed
+    lag: Annotated[int, Field(strict=True, ge=0, le=1_000)] = Field(
+        0, description="how many newer rows are passed over"
+    )
 
 
 class History(Declared):
     """An aggregate over rows of `of` with the same `by` and `at - over < known_at <= at`.
 
-    `by` and `value` may also use columns of the source that `of` references.
+    `by` and `value` may also use columns of the source that `of` references. A corrected row counts
+    when it was first known, with the values known at `at`.
     """
 
     of: Name
     value: str = Field(description="a Spark SQL aggregate, such as avg(arr_delay)")
-    by: Columns
+    by: On
     over: Duration
+    last: Annotated[int, Field(strict=True, ge=1, le=10_000)] | None = Field(
+        None, description="only the newest so many of them"
+    )
+
+
+class Encoding(Declared):
+    """A category as a number, made of history alone; no row sees what became known after `at`.
+
+    `frequency`: its share of the rows. `mean`: the mean of `value`, drawn towards that of all rows
+    as if `smoothing` rows had it (Micci-Barreca 2001, with a fixed weight); a category without rows
+    gets the mean of all. Both over `at - over < known_at <= at`.
+    """
+
+    kind: Literal["frequency", "mean"]
+    of: Name
+    by: On
+    over: Duration
+    value: str | None = Field(None, description="Spark SQL over a row of `of`; for `mean`")
+    smoothing: Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)] = 20.0
+
+
+class Holiday(Declared):
+    """Public holidays, of the day of the interval; as the package `holidays` knows them."""
+
+    country: Annotated[str, Field(pattern=r"^[A-Z]{2,3}$")]
+    subdivision: str | None = Field(None, description="such as NY")
+    value: Literal["is_holiday", "days_until", "days_since"] = "is_holiday"
+
+
+class Step(Declared):
+    """A function `DataFrame -> DataFrame` of an installed module, which adds columns.
+
+    It sees the rows and features of the intervals that are built, and nothing else.
+    """
+
+    function: Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")] = Field(
+        description="such as my_features.flights:with_ratio"
+    )
+    adds: Columns
 
 
 class Features(Declared):
@@ -279,20 +376,38 @@ class Features(Declared):
     rows: Name
     at: TimeOfDay
     columns: dict[Name, str] = Field(default_factory=dict, description="feature -> Spark SQL")
-    lookups: dict[Name, Lookup] = Field(default_factory=dict, description="timeless source")
-    latest: dict[Name, Latest] = Field(default_factory=dict, description="source with known_at")
+    lookups: dict[Name, Lookup] = Field(default_factory=dict, description="name or source")
+    latest: dict[Name, Latest] = Field(default_factory=dict, description="name or source")
     history: dict[Name, History] = Field(default_factory=dict, description="feature -> history")
+    encodings: dict[Name, Encoding] = Field(default_factory=dict, description="feature -> encoding")
+    holidays: dict[Name, Holiday] = Field(default_factory=dict, description="feature -> holidays")
+    steps: tuple[Step, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Feature columns in declared order: columns, lookups, latest, history."""
+        """Feature columns, form by form, in declared order."""
         joined = [
             name
             for form in (self.lookups, self.latest)
             for part in form.values()
             for name in part.columns
         ]
-        return (*self.columns, *joined, *self.history)
+        added = [name for step in self.steps for name in step.adds]
+        return (*self.columns, *joined, *self.history, *self.encodings, *self.holidays, *added)
+
+    @property
+    def carried(self) -> list[str]:
+        """Columns of `rows` by which other sources are joined, sorted."""
+        joined = (*self.lookups.values(), *self.latest.values())
+        grouped = (*self.history.values(), *self.encodings.values())
+        return sorted({c for j in joined for c in j.on} | {c for g in grouped for c in g.by})
+
+    @property
+    def sources(self) -> set[str]:
+        """Sources that features are made of, beside `rows`."""
+        joined = (*self.lookups.items(), *self.latest.items())
+        grouped = (*self.history.values(), *self.encodings.values())
+        return {form.source(name) for name, form in joined} | {form.of for form in grouped}
 
 
 class Target(Declared):
@@ -333,6 +448,17 @@ class Schedule(Declared):
     cron: str
 
 
+@dataclass(frozen=True)
+class Places:
+    """Where the parts of a pipeline stand in its file; two pipelines do not differ by them.
+
+    Attributes:
+        marks: Dotted path, such as `features.history.delay` -> `pipeline.yaml:118:5`.
+    """
+
+    marks: Mapping[str, str] = field(default_factory=dict, compare=False)
+
+
 class Pipeline(Declared):
     """The whole of `pipeline.yaml`."""
 
@@ -351,17 +477,29 @@ class Pipeline(Declared):
     schedule: Schedule | None = None
 
     _folder: Path = PrivateAttr(default_factory=Path.cwd)
+    _places: Places = PrivateAttr(default_factory=Places)
 
     @property
     def folder(self) -> Path:
         """The folder that relative roots and paths start from: the pipeline file's."""
         return self._folder
 
-    def placed_in(self, folder: Path) -> Self:
-        """The same pipeline, with its relative roots and paths taken from `folder`."""
+    def placed_in(self, folder: Path, places: Places | None = None) -> Self:
+        """The same pipeline, with its relative roots and paths taken from `folder`.
+
+        Args:
+            folder: The pipeline file's.
+            places: Where its parts stand in the file.
+        """
         placed = self.model_copy()
         placed._folder = folder.absolute()  # noqa: SLF001 - its own class
+        placed._places = places or Places()  # noqa: SLF001 - its own class
         return placed
+
+    def place(self, path: str) -> str:
+        """Where a part of the pipeline stands, for messages: `pipeline.yaml:118:5 features.at`."""
+        found = self._places.marks.get(path)
+        return f"{found} {path}" if found else path
 
     @property
     def zone(self) -> ZoneInfo:

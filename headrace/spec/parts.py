@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -13,11 +13,14 @@ from headrace.spec.model import (
     NAME,
     Check,
     ColumnType,
+    Encoding,
     History,
+    Holiday,
     Latest,
     Lookup,
     Schedule,
     Source,
+    Step,
     Target,
     Training,
 )
@@ -43,6 +46,9 @@ class Parts:
     lookups: Mapping[str, Lookup] = field(default_factory=dict)
     latest: Mapping[str, Latest] = field(default_factory=dict)
     history: Mapping[str, History] = field(default_factory=dict)
+    encodings: Mapping[str, Encoding] = field(default_factory=dict)
+    holidays: Mapping[str, Holiday] = field(default_factory=dict)
+    steps: Sequence[tuple[int, Step]] = ()
     target: Target | None = None
     training: Training | None = None
     schedule: Schedule | None = None
@@ -74,7 +80,7 @@ def parts_of(data: Json) -> Parts:
         if isinstance(roots, list)
         else (),
         sources={name: _made(Source, value) for name, value in _mapping(data, "sources").items()},
-        checks={name: _checks(value) for name, value in _mapping(data, "checks").items()},
+        checks={name: _listed(Check, value) for name, value in _mapping(data, "checks").items()},
         rows=rows if isinstance(rows := features.get("rows"), str) else None,
         features={
             name: value
@@ -84,6 +90,9 @@ def parts_of(data: Json) -> Parts:
         lookups=_all_made(Lookup, _mapping(features, "lookups")),
         latest=_all_made(Latest, _mapping(features, "latest")),
         history=_all_made(History, _mapping(features, "history")),
+        encodings=_all_made(Encoding, _mapping(features, "encodings")),
+        holidays=_all_made(Holiday, _mapping(features, "holidays")),
+        steps=_listed(Step, features.get("steps")),
         target=_made(Target, data.get("target")),
         training=training,
         schedule=schedule,
@@ -107,6 +116,6 @@ def _all_made(kind: type[Part], values: Mapping[str, Json]) -> dict[str, Part]:
     return {name: part for name, part in made.items() if part is not None}
 
 
-def _checks(value: Json) -> list[tuple[int, Check]]:
-    made = [_made(Check, check) for check in value] if isinstance(value, list) else []
-    return [(index, check) for index, check in enumerate(made) if check is not None]
+def _listed(kind: type[Part], value: Json) -> list[tuple[int, Part]]:
+    made = [_made(kind, part) for part in value] if isinstance(value, list) else []
+    return [(index, part) for index, part in enumerate(made) if part is not None]

@@ -89,8 +89,15 @@ def test_flags_take_no_query(flights, queries):
 def queries(spark):
     """Counts the queries that the session has run so far."""
     store = spark._jsparkSession.sharedState().statusStore()  # noqa: SLF001 - no public way to it
-    # Not their number: the store forgets the oldest beyond a thousand.
-    return lambda: store.executionsList().last().executionId()
+    bus = spark.sparkContext._jsc.sc().listenerBus()  # noqa: SLF001 - nor to it
+
+    def newest() -> int:
+        bus.waitUntilEmpty()  # the store is told a little later
+        ran = store.executionsList()
+        # Not their number: the store forgets the oldest beyond a thousand.
+        return -1 if ran.isEmpty() else ran.last().executionId()
+
+    return newest
 
 
 def test_flags_that_are_held_already_give_the_same_verdicts_without_a_group(flights, queries):

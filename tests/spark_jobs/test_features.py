@@ -157,7 +157,7 @@ def test_a_changed_declaration_makes_every_interval_stale(built):
 
 @pytest.mark.parametrize("partitions", [1, 2, 4])
 def test_content_does_not_depend_on_partitions(built, partitions):
-    from spark_jobs import features
+    from spark_jobs import gold
 
     built.declare(("delay: int", "delay: double"), ("over: 2 days", "over: 3 days"))
     due = features_due(built.pipeline, built.lake)
@@ -165,14 +165,14 @@ def test_content_does_not_depend_on_partitions(built, partitions):
     before = conf.get("spark.sql.shuffle.partitions")
     conf.set("spark.sql.shuffle.partitions", partitions)
     try:
-        with features.gold_rows(
+        with gold.gold_rows(
             built.spark,
             built.lake,
             pipeline=built.pipeline,
             intervals=due.stale,
             versions=due.versions,
-        ) as gold:
-            rows = gold.collect()
+        ) as made:
+            rows = made.collect()
     finally:
         conf.set("spark.sql.shuffle.partitions", before)
     assert sorted((row["id"], row["delay_2d"], row["temp"]) for row in rows) == [

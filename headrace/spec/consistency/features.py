@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from headrace.spec.consistency.joins import joins_problems
 from headrace.spec.expressions import parse
+from headrace.spec.model import Holiday, Latest, Lookup
 from headrace.spec.parts import Parts
 from headrace.spec.problems import KEY, Findings, Loc, dotted, shown, unknown
 
@@ -17,6 +20,9 @@ def features_problems(parts: Parts) -> Findings:
         for problem in parse(sql, columns, where=parts.rows or "").problems:
             yield ("features", "columns", name), problem
     yield from joins_problems(parts)
+    for name, holiday in parts.holidays.items():
+        for key, problem in _holiday(holiday):
+            yield ("features", "holidays", name, key), problem
 
 
 def _rows(parts: Parts) -> list[str]:
@@ -29,7 +35,22 @@ def _rows(parts: Parts) -> list[str]:
         found.append(f"{parts.rows} has no `event_time`, which places its rows in intervals")
     if source and source.known_at is not None:
         found.append(f"{parts.rows} has `known_at`: its rows may be known only after `at`")
+    if source and source.on_conflict == "latest":
+        found.append(f"{parts.rows} may be corrected (`on_conflict: latest`) after `at`")
     return found
+
+
+def _holiday(holiday: Holiday) -> list[tuple[str, str]]:
+    import holidays
+
+    known = holidays.list_supported_countries()
+    if holiday.country not in known:
+        return [("country", unknown("country", holiday.country, known))]
+    parts = known[holiday.country]
+    if holiday.subdivision is not None and holiday.subdivision not in parts:
+        told = unknown("subdivision", holiday.subdivision, parts, of=holiday.country)
+        return [("subdivision", told)]
+    return []
 
 
 def _names(parts: Parts) -> Findings:
@@ -47,18 +68,19 @@ def _names(parts: Parts) -> Findings:
 
 def _declared(parts: Parts) -> list[tuple[str, Loc]]:
     """Each name of a feature, and of the target, and its place."""
-    lookups = [
-        ("lookups", source, name) for source, form in parts.lookups.items() for name in form.columns
-    ]
-    latest = [
-        ("latest", source, name) for source, form in parts.latest.items() for name in form.columns
-    ]
     found: list[tuple[str, Loc]] = [
-        *((name, ("features", "columns", name, KEY)) for name in parts.features),
-        *(
-            (name, ("features", form, of, "columns", name, KEY))
-            for form, of, name in (*lookups, *latest)
-        ),
-        *((name, ("features", "history", name, KEY)) for name in parts.history),
+        (name, ("features", "columns", name, KEY)) for name in parts.features
     ]
+    joined: tuple[tuple[str, Mapping[str, Lookup | Latest]], ...] = (
+        ("lookups", parts.lookups),
+        ("latest", parts.latest),
+    )
+    for form, declared in joined:
+        for of, part in declared.items():
+            found += [(name, ("features", form, of, "columns", name, KEY)) for name in part.columns]
+    named = {"history": parts.history, "encodings": parts.encodings, "holidays": parts.holidays}
+    for form, names in named.items():
+        found += [(name, ("features", form, name, KEY)) for name in names]
+    for index, step in parts.steps:
+        found += [(name, ("features", "steps", index, "adds", name)) for name in step.adds]
     return [*found, (parts.target.name, ("target", "name", KEY))] if parts.target else found

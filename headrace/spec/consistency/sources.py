@@ -9,6 +9,8 @@ from headrace.spec.model import ColumnType, Source
 from headrace.spec.parts import Parts
 from headrace.spec.problems import Findings, Loc, shown, unknown
 
+_MOMENTS = ("event_time", "known_at", "valid_from", "valid_to")
+
 
 def sources_problems(parts: Parts, *, folder: Path) -> Findings:
     """What does not fit in `roots` and `sources`."""
@@ -48,7 +50,8 @@ def _key(source: Source, at: Loc) -> Findings:
 
 
 def _times(source: Source, at: Loc) -> Findings:
-    for field, column in (("event_time", source.event_time), ("known_at", source.known_at)):
+    moments = {name: getattr(source, name) for name in _MOMENTS}
+    for field, column in moments.items():
         if column is None:
             continue
         if source.timeless:
@@ -61,8 +64,14 @@ def _times(source: Source, at: Loc) -> Findings:
                 (*at, field),
                 f"column {shown(column)} is of type {given}; a moment is a timestamp",
             )
-    if not source.timeless and source.event_time is None and source.known_at is None:
+    if not source.timeless and not (source.event_time or source.known_at or source.valid_from):
         yield at, "needs `event_time`, `known_at` (no row is used before it) or `timeless: true`"
+    if source.valid_to is not None and source.valid_from is None:
+        yield (*at, "valid_to"), "needs `valid_from` beside it"
+    if source.valid_from in source.columns and source.valid_from not in source.key:
+        yield (*at, "valid_from"), f"{source.valid_from} must be in `key`: one row from each moment"
+    if source.timeless and source.on_conflict == "latest":
+        yield (*at, "on_conflict"), "what is corrected is not timeless: declare when it was known"
 
 
 def _references(parts: Parts, name: str, source: Source) -> Findings:
