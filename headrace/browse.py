@@ -11,6 +11,8 @@ from headrace.errors import UsageError
 from headrace.lake.paths import Lake
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from headrace.lake.table import Table
     from headrace.models.model import Model
 
@@ -56,6 +58,30 @@ class OpenLake:
             message = f"no table {name!r}" + (f"; did you mean {near[0]!r}?" if near else "")
             raise UsageError(message, lake=self._lake.root, hint=f"there are {', '.join(names)}")
         return Table(self._lake.root / name, version)
+
+    def known(self, pipeline: str | Path, source: str, at: datetime) -> pa.Table:
+        """The rows of a source as they were known at a moment.
+
+        Args:
+            pipeline: The pipeline file, which tells the source's key and clock.
+            source: The source; where it declares no `known_at`, rows are known from ingestion on.
+            at: The moment, aware; rows known later are left out, and of a row that was corrected
+                it is the version known then.
+
+        Raises:
+            UsageError: There is no such source, or it has no rows yet.
+        """
+        from headrace.lake.known import as_known
+        from headrace.spec import load
+
+        sources = load(pipeline).sources
+        if source not in sources:
+            near = difflib.get_close_matches(source, sources, n=1)
+            message = f"no source {source!r}" + (f"; did you mean {near[0]!r}?" if near else "")
+            raise UsageError(message, hint=f"there are {', '.join(sources)}")
+        declared = sources[source]
+        rows = self.table(f"silver/{source}").arrow()
+        return as_known(rows, key=declared.key, clock=declared.clock, at=at)
 
     def model(
         self, pipeline: str, digest: str | None = None, *, at: datetime | None = None

@@ -180,7 +180,7 @@ def intervals(pipeline: Pipeline, silver: Silver, *, cache: Path) -> list[Interv
         of = latest.source(name)
         found = days(of, *_usable(sources[of]), known=True)
         made_of.append(_in_reach(pipeline, found, latest.within))
-    for form in (*features.history.values(), *features.encodings.values()):
+    for form in features.grouped.values():
         about = about_of(pipeline, form)
         seen = about.event_time if about and about.event_time else None
         linked = seen if seen in sources[form.of].columns else None

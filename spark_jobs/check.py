@@ -281,7 +281,7 @@ def publish(
             expected={batch: balance.quarantine},
             metadata={"batch": batch, "rows": balance.quarantine},
         )
-    times = filter(None, [source.event_time, source.known_at])
+    times = filter(None, [source.event_time, None if source.timeless else source.clock])
     return delta.write(
         rows.where(kept).select(*source.columns, *POSITION),
         lake.silver(name),

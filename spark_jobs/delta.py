@@ -73,6 +73,11 @@ def files_of(table: Path, version: int | None) -> int:
     return len(Table(table, version).files)
 
 
+def rows_of(table: Path, version: int | None) -> int:
+    """How many rows a table has, as its log tells."""
+    return sum(file.rows or 0 for file in Table(table, version).files)
+
+
 def _may_hold(file: DataFile, bounds: Mapping[str, tuple[Any, Any]]) -> bool:
     """Whether a file may have rows within bounds; texts are cut in the log, and not looked at."""
     for column, (least, greatest) in bounds.items():

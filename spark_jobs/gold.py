@@ -6,7 +6,7 @@ keeps of their times and keys.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
@@ -34,6 +34,7 @@ from headrace.spec.model import (
 )
 from spark_jobs import delta
 from spark_jobs import point_in_time as pit
+from spark_jobs.newest import Facts, newest
 from spark_jobs.point_in_time import Aggregate, Moments, carried, keyed
 
 _STAMPS = ("_interval", "_at", "_fingerprint", "_labels")
@@ -56,6 +57,10 @@ class Silver:
         return delta.read(
             self.spark, self.lake.silver(name), version=self.versions.get(name), bounds=bounds
         )
+
+    def size(self, name: str) -> int:
+        """How many rows a source has, as its log tells."""
+        return delta.rows_of(self.lake.silver(name), self.versions.get(name))
 
     def near(self, name: str, others: DataFrame) -> DataFrame:
         """A source's rows that may have the key of one of the others, by the keys' bounds.
@@ -135,6 +140,21 @@ def with_target(rows: DataFrame, silver: Silver, *, keys: DataFrame) -> DataFram
 
 
 @dataclass(frozen=True)
+class _Newest:
+    """A form that takes columns of the newest row of a source.
+
+    Attributes:
+        facts: The rows.
+        columns: The features.
+        holds: Whether the newest row may be used, given a column of it by name.
+    """
+
+    facts: Facts
+    columns: Sequence[str]
+    holds: Callable[[Callable[[str], Column]], Column]
+
+
+@dataclass(frozen=True)
 class _Gold:
     spark: SparkSession
     lake: Lake
@@ -160,13 +180,21 @@ class _Gold:
     def rows(self, sample: int | None) -> DataFrame:
         features, sources = self.pipeline.features, self.pipeline.sources
         made = own = self._own(sample)
+        newest: dict[tuple[str, ...], list[_Newest]] = {}
         for name, lookup in features.lookups.items():
             if sources[lookup.source(name)].valid_from is None:
                 made = self._with_timeless(made, name, lookup)
             else:
-                made = self._with_dated(made, name, lookup)
+                newest.setdefault(tuple(lookup.on), []).append(self._dated(name, lookup))
         for name, latest in features.latest.items():
-            made = self._with_latest(made, name, latest)
+            source = sources[latest.source(name)]
+            moved = source.on_conflict == "latest" and source.happened not in source.key
+            if latest.lag or moved:
+                made = self._with_nth(made, name, latest)
+            else:
+                newest.setdefault(tuple(latest.on), []).append(self._latest(name, latest))
+        for on, forms in newest.items():
+            made = self._with_newest(made, forms, on)
         made = self._with_histories(made)
         if features.holidays:
             made = made.join(F.broadcast(self._holidays()), "_interval", "left")
@@ -232,80 +260,84 @@ class _Gold:
                 hint=f"match it by {of}'s key, or declare `valid_from` if each holds for a time",
             )
 
-    def _with_dated(self, rows: DataFrame, name: str, lookup: Lookup) -> DataFrame:
+    def _dated(self, name: str, lookup: Lookup) -> _Newest:
         """Columns of the row that held at `at`, as far as was known then."""
         of = lookup.source(name)
         source = self.pipeline.sources[of]
-        pairs = dict(lookup.pairs(source))
         facts = self.silver.rows(of).where(_usable(source) <= F.lit(self.asked[1]))
-        newest = self._newest(rows, facts, source, on=pairs, values=lookup.columns, until=True)
-        held = [F.col("_fact._until").isNull() | (F.col("_fact._until") > F.col("_at"))]
-        values = [pit.fresh("_fact", new, held).alias(new) for new in lookup.columns]
-        return self._answered(
-            rows, newest.select(*map(carried, pairs), "_interval", *values), pairs
+        ends = F.col(source.valid_to) if source.valid_to else F.lit(None).cast("timestamp")
+        known = keyed(
+            facts,
+            dict(lookup.pairs(source)),
+            *_moments(source),
+            *_named(lookup.columns),
+            ends.alias("_until"),
+        )
+        told = Facts(known, [*lookup.columns, "_until"], self.silver.size(of))
+        return _Newest(
+            told,
+            [*lookup.columns],
+            lambda own: own("_until").isNull() | (own("_until") > F.col("_at")),
         )
 
-    def _with_latest(self, rows: DataFrame, name: str, latest: Latest) -> DataFrame:
-        of = latest.source(name)
-        source = self.pipeline.sources[of]
-        since, until = self.asked[0] - latest.within, self.asked[1]
-        facts = self.silver.rows(of, **{source.happened: (since, until)})
-        facts = facts.where(F.col(source.clock) <= F.lit(until))
-        corrected = source.on_conflict == "latest" and source.happened not in source.key
-        if latest.lag or corrected:
-            newest = self._nth(facts, source, latest)
-        else:
-            newest = self._newest(rows, facts, source, on=latest.on, values=latest.columns)
-        young = [F.col("_fact._happened") >= F.col("_at") - pit.seconds(latest.within)]
-        values = [pit.fresh("_fact", new, young).alias(new) for new in latest.columns]
-        answers = newest.select(*map(carried, latest.on), "_interval", *values)
-        return self._answered(rows, answers, latest.on)
+    def _latest(self, name: str, latest: Latest) -> _Newest:
+        source = self.pipeline.sources[latest.source(name)]
+        facts = keyed(
+            self._recent(name, latest), latest.on, *_moments(source), *_named(latest.columns)
+        )
+        told = Facts(facts, [*latest.columns], self.silver.size(latest.source(name)))
+        since = F.col("_at") - pit.seconds(latest.within)
+        return _Newest(told, [*latest.columns], lambda own: own("_happened") >= since)
 
-    def _newest(
-        self,
-        rows: DataFrame,
-        facts: DataFrame,
-        source: Source,
-        *,
-        on: Mapping[str, str],
-        values: Mapping[str, str],
-        until: bool = False,
+    def _recent(self, name: str, latest: Latest) -> DataFrame:
+        """The rows of a source that may be the newest, for one interval or another."""
+        source = self.pipeline.sources[latest.source(name)]
+        reach = (self.asked[0] - latest.within, self.asked[1])
+        facts = self.silver.rows(latest.source(name), **{source.happened: reach})
+        return facts.where(F.col(source.clock) <= F.lit(reach[1]))
+
+    def _with_newest(
+        self, rows: DataFrame, forms: Sequence[_Newest], on: Sequence[str]
     ) -> DataFrame:
-        ends = F.col(source.valid_to).alias("_until") if until and source.valid_to else None
-        if until and ends is None:
-            ends = F.lit(None).cast("timestamp").alias("_until")
-        known = keyed(
-            facts,
-            on,
-            _usable(source).alias("_usable"),
-            _fact(source, values, *([ends] if ends is not None else [])),
-        )
-        asked = rows.select(*map(carried, on), "_interval", "_at").distinct()
-        return pit.newest(
-            asked,
-            pit.entered(known, self.moments),
-            on=[carried(ours) for ours in on],
-            order=["_happened", "_known"],
-        )
+        """All forms that are matched by the same columns, in one pass."""
+        keys = [carried(ours) for ours in on]
+        asked = rows.select(*keys, "_interval", "_at").distinct()
+        size = sum(interval.rows for interval in self.intervals)
+        answers = newest(asked, [form.facts for form in forms], on=keys, rows=size)
+        values = [
+            F.when(form.holds(_of_place(place)), _of_place(place)(column)).alias(column)
+            for place, form in enumerate(forms)
+            for column in form.columns
+        ]
+        return self._answered(rows, answers.select(*keys, "_interval", *values), on)
 
-    def _nth(self, facts: DataFrame, source: Source, latest: Latest) -> DataFrame:
+    def _with_nth(self, rows: DataFrame, name: str, latest: Latest) -> DataFrame:
         """By going through every fact in reach: for corrections that move it, and for lags."""
+        source = self.pipeline.sources[latest.source(name)]
+        facts = self._recent(name, latest)
+        if source.on_conflict == "latest":
+            facts = self._all_versions(latest.source(name), facts, until=self.asked[1])
         facts = self._versions(facts, source)
+        fact = F.struct(*_moments(source)[1:], *_named(latest.columns)).alias("_fact")
+        first = F.col(source.happened).alias("_first")
         known = keyed(
-            facts,
-            latest.on,
-            F.greatest(F.col(source.clock), F.col(source.happened)).alias("_known"),
-            F.col(source.happened).alias("_first"),
-            F.col("_until"),
-            _fact(source, latest.columns),
+            facts, latest.on, _moments(source)[0].alias("_known"), first, F.col("_until"), fact
         )
-        reached = pit.reaching(known, self.moments, span=latest.within + timedelta(microseconds=1))
-        return pit.nth_newest(
-            reached,
-            on=[carried(ours) for ours in latest.on],
-            order=["_happened", "_known"],
-            nth=latest.lag,
-        )
+        on = [carried(ours) for ours in latest.on]
+        # A span leaves out its beginning, and `within` does not.
+        span = latest.within + timedelta(seconds=1)
+        reached = pit.reaching(known, self.moments, span=span)
+        found = pit.nth_newest(reached, on=on, order=["_happened", "_known"], nth=latest.lag)
+        young = F.col("_fact._happened") >= F.col("_at") - pit.seconds(latest.within)
+        values = [F.when(young, F.col(f"_fact.{new}")).alias(new) for new in latest.columns]
+        return self._answered(rows, found.select(*on, "_interval", *values), latest.on)
+
+    def _all_versions(self, of: str, facts: DataFrame, *, until: datetime) -> DataFrame:
+        """The rows of the same keys too that are out of reach: what they were, or have become."""
+        source = self.pipeline.sources[of]
+        key = list(source.key)
+        whole = self.silver.near(of, facts).where(F.col(source.clock) <= F.lit(until))
+        return whole.join(facts.select(*key).distinct(), key, "left_semi")
 
     def _versions(self, facts: DataFrame, source: Source) -> DataFrame:
         """With `_first` and `_until`; where nothing is corrected each row stands for good."""
@@ -318,7 +350,7 @@ class _Gold:
         """Histories and encodings; those of one source and key are made in one pass."""
         features = self.pipeline.features
         groups: dict[tuple[str, tuple[tuple[str, str], ...]], list[str]] = {}
-        forms: dict[str, History | Encoding] = {**features.history, **features.encodings}
+        forms = features.grouped
         for name, form in forms.items():
             groups.setdefault((form.of, tuple(form.by.items())), []).append(name)
         for (of, by), names in groups.items():
@@ -350,9 +382,7 @@ class _Gold:
         reach = (self.asked[0] - span, self.asked[1])
         facts = self.silver.rows(of, **{source.clock: reach})
         if source.on_conflict == "latest":
-            key = list(source.key)  # a correction in reach may be of a row that was known before
-            whole = self.silver.near(of, facts).where(F.col(source.clock) <= reach[1])
-            facts = whole.join(facts.select(*key).distinct(), key, "left_semi")
+            facts = self._all_versions(of, facts, until=reach[1])
         facts = self._versions(facts, source)
         types = dict(source.columns)
         about = next(filter(None, (about_of(self.pipeline, f) for f in forms.values())), None)
@@ -396,12 +426,14 @@ class _Gold:
         module, _, function = step.function.partition(":")
         place = self.pipeline.place(path)
         try:
-            made = getattr(import_module(module), function)(rows)
+            made: object = getattr(import_module(module), function)(rows)
         except Exception as error:
             message = f"step {step.function} failed: {type(error).__name__}: {error}"
             raise FeatureError(message, at=place, hint="mend the function") from error
-        have = set(made.columns) if isinstance(made, DataFrame) else set()
-        lost = [name for name in (*rows.columns, *step.adds) if name not in have]
+        if not isinstance(made, DataFrame):
+            message = f"step {step.function} returned {type(made).__name__}, not a DataFrame"
+            raise FeatureError(message, at=place, hint="return the frame it was given, with `adds`")
+        lost = [name for name in (*rows.columns, *step.adds) if name not in made.columns]
         if lost:
             message = f"step {step.function} returned no column {', '.join(lost[:8])}"
             raise FeatureError(
@@ -409,7 +441,7 @@ class _Gold:
             )
         return made.select(*rows.columns, *(name for name in step.adds if name not in rows.columns))
 
-    def _answered(self, rows: DataFrame, answers: DataFrame, on: Mapping[str, str]) -> DataFrame:
+    def _answered(self, rows: DataFrame, answers: DataFrame, on: Iterable[str]) -> DataFrame:
         """Each row with the answer for its key and interval; nulls where there is none.
 
         The answers are computed and kept, so that Spark knows their size before it plans the join:
@@ -428,13 +460,20 @@ def _usable(source: Source) -> Column:
     return F.greatest(F.col(source.clock), F.col(source.happened))
 
 
-def _fact(source: Source, values: Mapping[str, str], *more: Column) -> Column:
-    return F.struct(
+def _moments(source: Source) -> list[Column]:
+    return [
+        _usable(source).alias("_usable"),
         F.col(source.happened).alias("_happened"),
         F.col(source.clock).alias("_known"),
-        *more,
-        *(F.col(column).alias(new) for new, column in values.items()),
-    ).alias("_fact")
+    ]
+
+
+def _named(columns: Mapping[str, str]) -> list[Column]:
+    return [F.col(column).alias(new) for new, column in columns.items()]
+
+
+def _of_place(place: int) -> Callable[[str], Column]:
+    return lambda column: F.col(f"_{place}_{column}")
 
 
 def _aggregates(name: str, form: History | Encoding) -> list[Aggregate]:

@@ -22,6 +22,8 @@ from spark_jobs.parse import typed
 
 LARGEST_VALUE_SET = 100_000
 _VALUES_TOLD = 5  # longer value sets are not repeated in a row's reason
+_FEW_FILES = 16  # of so few it costs more to ask which may be passed over
+_PLACE = ["_unsound", "_file", "_row", "_file_sha256"]  # a file may come again mended
 PARSE_RULE, CONFLICT_RULE = "_parse", "_conflict"
 
 
@@ -59,20 +61,23 @@ def with_repeats(
     """Adds `_duplicate`, and the conflict rule to `_broken`, for keys that stand already.
 
     All declared columns equal: a duplicate. Same key with other values: a conflict, and the row in
-    silver, or the first sound one of the batch, stands.
+    silver, or the first sound one of the batch, stands. Where `on_conflict` is `latest`, it is a
+    correction if it was known later: then both stand.
     """
-    key = list(source.key)
+    key = _key(source)
     parsed = rows.where(F.col("_reason").isNull())
     repeated = parsed.groupBy(*key).count().where("count > 1").select(*key)
     silver = None
     if silver_version != NO_TABLE:
-        silver = delta.read(spark, lake.silver(name), version=silver_version)
+        silver = _with_such_keys(spark, parsed, lake, name, key=key, version=silver_version)
         repeated = repeated.unionByName(
             silver.join(parsed.select(*key), key, "left_semi").select(*key)
         )
     if repeated.isEmpty():
         return rows.withColumn("_duplicate", F.lit(False))
-    judged = _later_ones(parsed, silver, repeated, source)
+    dated_by_us = source.on_conflict == "latest" and source.known_at is None
+    later = _unlike_the_newest if dated_by_us else _later_ones
+    judged = later(parsed, silver, repeated, source)
     joined = rows.join(judged, ["_file_sha256", "_row"], "left")
     conflict = F.coalesce("_conflict", F.lit(False))
     return (
@@ -87,31 +92,79 @@ def with_repeats(
     )
 
 
+def _key(source: Source) -> list[str]:
+    """The columns by which two rows are the same row: of corrections, the moment too."""
+    corrected = source.on_conflict == "latest" and source.known_at
+    return list(dict.fromkeys([*source.key, *([str(source.known_at)] if corrected else [])]))
+
+
+def _with_such_keys(
+    spark: SparkSession,
+    parsed: DataFrame,
+    lake: Lake,
+    name: str,
+    *,
+    key: Sequence[str],
+    version: int,
+) -> DataFrame:
+    """Silver's rows that may have a key of the batch: files beyond the keys' bounds are left."""
+    if delta.files_of(lake.silver(name), version) <= _FEW_FILES:
+        return delta.read(spark, lake.silver(name), version=version)
+    ends = [F.struct(F.min(column), F.max(column)).alias(column) for column in key]
+    found = parsed.agg(*ends).collect()[0].asDict()
+    bounds = {column: tuple(pair) for column, pair in found.items() if None not in pair}
+    return delta.read(spark, lake.silver(name), version=version, bounds=bounds)
+
+
+def _suspects(
+    parsed: DataFrame, silver: DataFrame | None, repeated: DataFrame, key: Sequence[str]
+) -> DataFrame:
+    """The rows whose key is repeated, of silver (`_origin` 0) and of the batch (1)."""
+    suspects = parsed.join(repeated, list(key), "left_semi").withColumns(
+        {"_origin": F.lit(1), "_unsound": F.size("_broken") > 0}
+    )
+    if silver is None:
+        return suspects
+    standing = silver.join(repeated, list(key), "left_semi").withColumns(
+        {"_origin": F.lit(0), "_unsound": F.lit(False)}
+    )
+    columns = [c for c in standing.columns if c in suspects.columns]
+    return standing.select(*columns).unionByName(suspects.select(*columns))
+
+
+def _unlike_the_newest(
+    parsed: DataFrame, silver: DataFrame | None, repeated: DataFrame, source: Source
+) -> DataFrame:
+    """Of corrections that are dated by their ingestion: those that say nothing new, or two things.
+
+    A row equal to the newest that stands is a duplicate. Of the others of a batch the first sound
+    one is the correction; one that equals it is a duplicate, any other a conflict.
+    """
+    whole = F.struct(*source.columns)
+    of_key = Window.partitionBy(*source.key)
+    newest_first = of_key.orderBy("_origin", F.desc("_ingested_at"))
+    stands = F.first(F.when(F.col("_origin") == 0, whole)).over(newest_first)
+    told = _suspects(parsed, silver, repeated, source.key).withColumns(
+        {"_whole": whole, "_told": F.coalesce(whole.eqNullSafe(stands), F.lit(False))}
+    )
+    new = Window.partitionBy(*source.key, "_told").orderBy(*_PLACE)
+    same = F.col("_told") | F.col("_whole").eqNullSafe(F.col("_first"))
+    return (
+        told.where("_origin = 1")
+        .withColumns({"_nth": F.row_number().over(new), "_first": F.first("_whole").over(new)})
+        .where("_told or _nth > 1")
+        .select("_file_sha256", "_row", same.alias("_duplicate"), (~same).alias("_conflict"))
+    )
+
+
 def _later_ones(
     parsed: DataFrame, silver: DataFrame | None, repeated: DataFrame, source: Source
 ) -> DataFrame:
     """Of the rows whose key is repeated, those that are not the first: duplicate or conflict."""
-    key = list(source.key)
+    key = _key(source)
     columns = list(source.columns)
-    place = ["_origin", "_unsound", "_file", "_row", "_file_sha256"]  # a file may come again mended
-    suspects = parsed.join(repeated, key, "left_semi").select(
-        *columns,
-        F.lit(1).alias("_origin"),
-        (F.size("_broken") > 0).alias("_unsound"),
-        "_file",
-        "_row",
-        "_file_sha256",
-    )
-    if silver is not None:
-        standing = silver.join(repeated, key, "left_semi").select(
-            *columns,
-            F.lit(0).alias("_origin"),
-            F.lit(False).alias("_unsound"),
-            "_file",
-            "_row",
-            "_file_sha256",
-        )
-        suspects = standing.unionByName(suspects)
+    place = ["_origin", *_PLACE]
+    suspects = _suspects(parsed, silver, repeated, key)
     first = F.first(F.struct(*columns)).over(Window.partitionBy(*key).orderBy(*place))
     nth = F.row_number().over(Window.partitionBy(*key).orderBy(*place))
     return (

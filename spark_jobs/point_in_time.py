@@ -7,11 +7,9 @@ not once per row. Every join is on a key that is unique on the right: rows are n
 from __future__ import annotations
 
 import math
-from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from functools import reduce
 
 from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
@@ -45,15 +43,12 @@ class Moments:
 
     Attributes:
         frame: `_interval` and `_at`, one row each.
-        calendar: One row per day from the first to the last: `_day`, the interval due on or after
-            it as `_due` with `_due_at`, and the one due after it as `_next`.
         first: The first interval.
         last: The last interval.
         zone: Of the pipeline.
     """
 
     frame: DataFrame
-    calendar: DataFrame
     first: date
     last: date
     zone: str
@@ -63,15 +58,8 @@ class Moments:
         """Those of a pipeline on some days, one at least."""
         due = sorted(days)
         at = {day: pipeline.at(day) for day in due}
-        every = [due[0] + n * _DAY for n in range((due[-1] - due[0]).days + 1)]
-        rows = []
-        for day in every:
-            place = bisect_left(due, day)
-            later = place + (due[place] == day)
-            rows.append((day, due[place], at[due[place]], due[later] if later < len(due) else None))
         return cls(
             spark.createDataFrame(list(at.items()), "_interval date, _at timestamp"),
-            spark.createDataFrame(rows, "_day date, _due date, _due_at timestamp, _next date"),
             due[0],
             due[-1],
             pipeline.timezone,
@@ -94,52 +82,6 @@ def with_interval(rows: DataFrame, pipeline: Pipeline, *, event_time: str) -> Da
     """Adds `_interval`: the calendar day of the event in the pipeline's zone."""
     return rows.withColumn(
         "_interval", F.to_date(F.from_utc_timestamp(event_time, pipeline.timezone))
-    )
-
-
-def entered(facts: DataFrame, moments: Moments) -> DataFrame:
-    """Adds `_entered`: the first interval whose moment is not before `_usable`, if there is one."""
-    local = F.to_date(F.from_utc_timestamp("_usable", moments.zone))
-    here = F.col("_due_at") >= F.col("_usable")
-    return (
-        facts.withColumn("_day", F.greatest(local, F.lit(moments.first)))
-        .join(F.broadcast(moments.calendar), "_day")
-        .withColumn("_entered", F.when(here, F.col("_due")).otherwise(F.col("_next")))
-        .where("_entered is not null")
-        .drop("_day", "_due", "_due_at", "_next")
-    )
-
-
-def newest(
-    asked: DataFrame, facts: DataFrame, *, on: Sequence[str], order: Sequence[str]
-) -> DataFrame:
-    """The newest fact that had entered by each interval: `on`, `_interval`, `_at`, `_fact`.
-
-    Facts are first cut down to one per key and interval that they enter, then the last one so far
-    is carried on; both sort once per key, so the cost grows as n log n. Of facts equal by `order`
-    the one with the greatest values is taken, whatever their order.
-
-    Args:
-        asked: Distinct questions: `on`, `_interval`, `_at`.
-        facts: With `on`, `_entered` and `_fact`, a struct.
-        on: The columns they are matched by.
-        order: Fields of `_fact` by which one is newer; the whole struct breaks ties.
-    """
-    rank = F.struct(*(F.col(f"_fact.{name}") for name in order), F.col("_fact"))
-    best = facts.groupBy(*on, "_entered").agg(F.max(rank).alias("_rank"))
-    timeline = best.withColumn("_time", F.col("_entered")).unionByName(
-        asked.select(*on, "_interval", "_at", F.col("_interval").alias("_time")),
-        allowMissingColumns=True,
-    )
-    so_far = (
-        Window.partitionBy(*on)
-        .orderBy("_time", F.col("_interval").asc_nulls_first())
-        .rowsBetween(Window.unboundedPreceding, 0)
-    )
-    return (
-        timeline.withColumn("_rank", F.max("_rank").over(so_far))
-        .where("_interval is not null")
-        .select(*on, "_interval", "_at", F.col("_rank._fact").alias("_fact"))
     )
 
 
@@ -252,11 +194,6 @@ def _encoding(name: str, encoding: Encoding) -> Column:
 def seconds(span: timedelta) -> Column:
     """A span as an interval of so many seconds: an hour is an hour where the clock is changed."""
     return F.expr(f"interval '{int(span.total_seconds())}' second")
-
-
-def fresh(struct: str, name: str, conditions: Sequence[Column]) -> Column:
-    """A field of a struct where all conditions hold, else null."""
-    return F.when(reduce(lambda a, b: a & b, conditions), F.col(f"{struct}.{name}"))
 
 
 def _narrowed(aggregate: Aggregate, span: timedelta) -> str:

@@ -318,34 +318,36 @@ class Latest(Joined):
     )
 
 
-class History(Declared):
-    """An aggregate over rows of `of` with the same `by` and `at - over < known_at <= at`.
+class Grouped(Declared):
+    """Made of the rows of `of` with the same `by` and `at - over < known_at <= at`.
 
     `by` and `value` may also use columns of the source that `of` references. A corrected row counts
     when it was first known, with the values known at `at`.
     """
 
     of: Name
-    value: str = Field(description="a Spark SQL aggregate, such as avg(arr_delay)")
     by: On
     over: Duration
+
+
+class History(Grouped):
+    """An aggregate over them."""
+
+    value: str = Field(description="a Spark SQL aggregate, such as avg(arr_delay)")
     last: Annotated[int, Field(strict=True, ge=1, le=10_000)] | None = Field(
         None, description="only the newest so many of them"
     )
 
 
-class Encoding(Declared):
-    """A category as a number, made of history alone; no row sees what became known after `at`.
+class Encoding(Grouped):
+    """A category as a number, made of history alone.
 
     `frequency`: its share of the rows. `mean`: the mean of `value`, drawn towards that of all rows
     as if `smoothing` rows had it (Micci-Barreca 2001, with a fixed weight); a category without rows
-    gets the mean of all. Both over `at - over < known_at <= at`.
+    gets the mean of all.
     """
 
     kind: Literal["frequency", "mean"]
-    of: Name
-    by: On
-    over: Duration
     value: str | None = Field(None, description="Spark SQL over a row of `of`; for `mean`")
     smoothing: Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)] = 20.0
 
@@ -398,16 +400,23 @@ class Features(Declared):
     @property
     def carried(self) -> list[str]:
         """Columns of `rows` by which other sources are joined, sorted."""
-        joined = (*self.lookups.values(), *self.latest.values())
-        grouped = (*self.history.values(), *self.encodings.values())
-        return sorted({c for j in joined for c in j.on} | {c for g in grouped for c in g.by})
+        on = [form.on for form in self.lookups.values()]
+        on += [form.on for form in self.latest.values()]
+        on += [form.by for form in self.grouped.values()]
+        return sorted({column for each in on for column in each})
+
+    @property
+    def grouped(self) -> dict[str, History | Encoding]:
+        """Histories and encodings, by feature."""
+        return {**self.history, **self.encodings}
 
     @property
     def sources(self) -> set[str]:
         """Sources that features are made of, beside `rows`."""
         joined = (*self.lookups.items(), *self.latest.items())
-        grouped = (*self.history.values(), *self.encodings.values())
-        return {form.source(name) for name, form in joined} | {form.of for form in grouped}
+        return {form.source(name) for name, form in joined} | {
+            form.of for form in self.grouped.values()
+        }
 
 
 class Target(Declared):
