@@ -19,7 +19,7 @@ from rich.markup import escape
 from rich.table import Table as Grid
 
 # No engine and no pyarrow up here: `validate` and `--help` start at once.
-from flows import quarantine, temporary_server, upkeep
+from flows import quarantine, sampling, temporary_server, upkeep
 from flows.options import DEFAULT, ERR, OUT, File, LakeFolder, settings_of
 from flows.progress import progress
 from headrace import runs
@@ -112,6 +112,31 @@ def run(
     Example: `headrace run examples/flight_delays/pipeline.yaml`
     """
     _run(file, lake, first=first, only=only, require_promotion=require_promotion)
+
+
+@app.command()
+def features(
+    file: File = DEFAULT,
+    lake: LakeFolder = None,
+    sample: Annotated[
+        int | None,
+        typer.Option(min=1, max=100_000, help="Only look at so many rows; nothing is written."),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="The sampled rows as JSON, one per line.")
+    ] = False,
+) -> None:
+    """Builds the features that are missing, or shows those of a sample of the newest rows.
+
+    Example: `headrace features examples/flight_delays/pipeline.yaml --sample 1000`
+    """
+    if sample is not None:
+        sampling.show(file, settings_of(lake), rows=sample, as_json=as_json)
+    elif as_json:
+        message = "--json shows rows of a sample"
+        raise UsageError(message, hint="add `--sample 1000`")
+    else:
+        _run(file, lake, only="features")
 
 
 @app.command()

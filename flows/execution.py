@@ -225,13 +225,7 @@ class Execution:
 
     def _have_silver(self) -> None:
         declared = self.pipeline.features
-        needed = {
-            declared.rows,
-            *declared.lookups,
-            *declared.latest,
-            *(history.of for history in declared.history.values()),
-            self.pipeline.target.of,
-        }
+        needed = {declared.rows, *declared.sources, self.pipeline.target.of}
         lacking = sorted(name for name in needed if not Table.exists(self.lake.silver(name)))
         if lacking:
             message = f"nothing of {', '.join(lacking)} is published yet"

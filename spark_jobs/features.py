@@ -12,10 +12,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 
+import pyarrow as pa
 from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 
 from headrace import command, faults
+from headrace.errors import UsageError
 from headrace.intervals import FeaturesDue, Interval, features_due, gold_unit
 from headrace.lake import Lake, Table
 from headrace.settings import Settings
@@ -91,6 +93,36 @@ def build(
         tables={"gold": Table(gold).version} if Table.exists(gold) else {},
         notes=tuple(notes),
     )
+
+
+def sampled(spark: SparkSession, lake: Lake, *, pipeline: Pipeline, rows: int) -> pa.Table:
+    """Features of some rows of the newest intervals; nothing is written.
+
+    Args:
+        spark: The session.
+        lake: Where silver stands.
+        pipeline: What is declared.
+        rows: How many, at most; chosen by a hash of their key among the newest intervals that have
+            as many, so that the same rows come again.
+
+    Raises:
+        UsageError: Silver has no rows yet.
+        FeatureError: A feature cannot be computed as it is declared.
+    """
+    due = features_due(pipeline, lake)
+    newest: list[Interval] = []
+    for interval in reversed(due.intervals):
+        if sum(each.rows for each in newest) >= rows:
+            break
+        newest.append(interval)
+    if not newest:
+        message = f"{pipeline.features.rows} has no rows in silver yet"
+        raise UsageError(message, pipeline=pipeline.name, hint="`headrace run --only check` first")
+    with gold_rows(
+        spark, lake, pipeline=pipeline, intervals=newest, versions=due.versions, sample=rows
+    ) as made:
+        found: pa.Table = made.drop("_fingerprint", "_labels").toArrow()
+    return found
 
 
 def empty_features(pipeline: Pipeline, counts: Mapping[str, int]) -> list[str]:
