@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 import tempfile
 import time
 from datetime import UTC, datetime
@@ -33,6 +34,7 @@ from spark_jobs.session import open_session
 
 SOURCES = ("one", "two", "three")
 KEYS, DAYS, PORTION = 10_000, 365, 1_000_000
+HOT = 0.2  # of the rows, in the skewed data
 START = datetime(2020, 1, 1, tzinfo=UTC)
 FACTS = """
   {name}: {{path: landing/{name}/*, schema: {{id: bigint, k: int, t: timestamp, v: double}},
@@ -42,7 +44,8 @@ SPEC = """
 name: as_of
 timezone: UTC
 sources:
-  rows: {{path: landing/rows/*, schema: {{id: bigint, k: int, t: timestamp}}, key: [id], event_time: t}}
+  rows: {{path: landing/rows/*, schema: {{id: bigint, k: int, t: timestamp}}, key: [id],
+         event_time: t}}
   outcomes: {{path: landing/o/*, schema: {{id: bigint, t: timestamp, known: timestamp, y: boolean}},
              key: [id], event_time: t, known_at: known, references: rows}}{facts}
 features:
@@ -69,7 +72,7 @@ def prepared(folder: Path, *, rows: int, skewed: bool) -> tuple[Pipeline, Lake]:
             size = min(PORTION, rows - first) if name != "outcomes" else 1
             keys = random.integers(1, KEYS, size)
             if skewed:
-                keys[random.random(size) < 0.2] = 0
+                keys[random.random(size) < HOT] = 0
             moments = START.timestamp() * 1e6 + random.integers(0, DAYS * 86_400_000_000, size)
             at = (
                 pa.array(moments.astype(np.int64))
@@ -97,10 +100,12 @@ def by_duckdb(lake: Lake) -> tuple[list[float], float]:
     started = time.monotonic()
     sums = ", ".join(f"sum({name}.v)" for name in SOURCES)
     joins = " ".join(
-        f"asof left join '{lake.silver(name)}/*.parquet' {name} on r.k = {name}.k and r.at >= {name}.t"
+        f"asof left join '{lake.silver(name)}/*.parquet' {name} "
+        f"on r.k = {name}.k and r.at >= {name}.t"
         for name in SOURCES
     )
-    rows = f"select k, date_trunc('day', t) + interval 5 hour as at from '{lake.silver('rows')}/*.parquet'"
+    at = "date_trunc('day', t) + interval 5 hour as at"
+    rows = f"select k, {at} from '{lake.silver('rows')}/*.parquet'"  # noqa: S608 - our own names
     found = database.execute(f"select {sums} from ({rows}) r {joins}").fetchall()[0]  # noqa: S608
     return list(found), time.monotonic() - started
 
@@ -133,16 +138,20 @@ def main() -> None:
                         ours, seconds = by_us(spark, pipeline, lake)
                         theirs, base = by_duckdb(lake)
                         if not np.allclose(ours, theirs, rtol=1e-9):
-                            raise SystemExit(f"{ours} is not {theirs}")
-                        peak = sum(
-                            p.memory_info().rss for p in psutil.Process().children(recursive=True)
-                        )
+                            sys.exit(f"{ours} is not {theirs}")
+                        kind = "skewed " if skewed else "uniform"
                         print(
-                            f"{rows:>11,} rows, {'skewed ' if skewed else 'uniform'} round {number}: "
-                            f"{seconds:6.1f} s, DuckDB {base:6.1f} s, ratio {seconds / base:5.1f}, "
-                            f"{1e6 * seconds / rows:5.2f} us per row; children hold {peak / 2**30:.2f} GiB",
+                            f"{rows:>11,} rows, {kind} round {number}: {seconds:6.1f} s, "
+                            f"DuckDB {base:6.1f} s, ratio {seconds / base:5.1f}, "
+                            f"{1e6 * seconds / rows:5.2f} us per row; {_held():.2f} GiB",
                             flush=True,
                         )
+
+
+def _held() -> float:
+    """Memory of the JVM and its Python workers, in GiB; pages they share count in each."""
+    children = psutil.Process().children(recursive=True)
+    return sum(child.memory_info().rss for child in children) / 2**30
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import os
 import statistics
+import sys
 import tempfile
 import time
 from datetime import UTC, datetime, timedelta
@@ -32,9 +33,11 @@ timezone: UTC
 sources:
   orders: {path: landing/orders/*, schema: {id: int, customer: int, placed: timestamp},
            key: [id, placed], event_time: placed}
-  visits: {path: landing/visits/*, schema: {v: int, customer: int, seen: timestamp, pages: double},
+  visits: {path: landing/visits/*,
+           schema: {v: int, customer: int, seen: timestamp, pages: double},
            key: [v, seen], known_at: seen}
-  results: {path: landing/results/*, schema: {id: int, placed: timestamp, known: timestamp, y: boolean},
+  results: {path: landing/results/*,
+            schema: {id: int, placed: timestamp, known: timestamp, y: boolean},
             key: [id, placed], event_time: placed, known_at: known, references: orders}
 features:
   rows: orders
@@ -105,7 +108,7 @@ def main() -> None:
                 built = features.build(spark, lake, pipeline=pipeline, due=due)
                 marks.append(time.monotonic())
                 if (built.outcome, built.rows["built"]) != (Outcome.DONE, ROWS):
-                    raise SystemExit(f"day {day}: {built.outcome}, {built.rows}")
+                    sys.exit(f"day {day}: {built.outcome}, {built.rows}")
                 for column, start, end in zip(took, marks, marks[1:], strict=False):
                     took[column].append(end - start)
                 if (day + 1) % SPAN == 0 or day == given.days - 1:
