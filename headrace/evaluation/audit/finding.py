@@ -1,0 +1,75 @@
+"""What an audit finds: the kind of leak, its columns, its evidence, and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class Leak(StrEnum):
+    """Kinds of leaks, under the names that a pipeline file uses."""
+
+    PERFECT_FEATURE = "perfect_feature"
+    COLLAPSING_FEATURE = "collapsing_feature"
+    REPEATED_ROWS = "repeated_rows"
+    SHARED_GROUPS = "shared_groups"
+    KNOWN_AFTER_AT = "known_after_at"
+    REBUILT_LOOKUP = "rebuilt_lookup"
+    FITTED_ON_TEST = "fitted_on_test"
+    ROW_ORDER = "row_order"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One leak.
+
+    Attributes:
+        leak: Its kind.
+        columns: The columns that it enters by; empty where it is the rows as a whole.
+        sentence: What was found, for people.
+        advice: What to do about it.
+        evidence: Numbers, thresholds and examples; JSON values only.
+    """
+
+    leak: Leak
+    columns: tuple[str, ...]
+    sentence: str
+    advice: str
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """The finding as JSON values."""
+        return {
+            "leak": str(self.leak),
+            "columns": list(self.columns),
+            "sentence": self.sentence,
+            "advice": self.advice,
+            "evidence": dict(self.evidence),
+        }
+
+
+@dataclass(frozen=True)
+class NotJudged:
+    """What an audit could not tell, and why."""
+
+    leak: Leak
+    why: str
+
+    def to_json(self) -> dict[str, str]:
+        """The same as JSON values."""
+        return {"leak": str(self.leak), "why": self.why}
+
+
+@dataclass(frozen=True)
+class Audited:
+    """What an audit came to.
+
+    Attributes:
+        findings: The leaks, in the order of their kinds.
+        not_judged: Kinds that had too little to go by.
+    """
+
+    findings: tuple[Finding, ...] = ()
+    not_judged: tuple[NotJudged, ...] = ()
