@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import pyarrow as pa
 
-from headrace.evaluation.audit.finding import Audited, Finding, Leak, NotJudged
+from headrace.evaluation.audit.finding import Audited, Finding, NotJudged
 from headrace.evaluation.audit.fitted import fitted_on_test
 from headrace.evaluation.audit.groups import shared_groups
 from headrace.evaluation.audit.lookups import rebuilt_lookups
@@ -15,6 +15,7 @@ from headrace.evaluation.audit.order import row_order
 from headrace.evaluation.audit.predictors import collapsing_features, perfect_features
 from headrace.evaluation.audit.repeats import repeated_rows
 from headrace.evaluation.audit.subject import Lookup, Roles, Subject
+from headrace.spec.model import Leak
 
 __all__ = ["Audited", "Finding", "Leak", "Lookup", "NotJudged", "Roles", "audit"]
 

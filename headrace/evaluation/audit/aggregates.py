@@ -14,7 +14,7 @@ FEWEST_GROUPS = 10  # that tell all rows from training rows
 SAME = 0.98  # of the rows agree
 _EXACT = 1e-6  # of a column's spread
 _MOST_SOURCES = 12  # numbers that may have been added up
-_FEWEST_VALUES = 3
+FEWEST_VALUES = 4  # that the column takes there
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def aggregates(
         name
         for name in columns
         if not subject.cells[name].is_category
-        and len(np.unique(subject.cells[name].values[places])) >= _FEWEST_VALUES
+        and len(np.unique(subject.cells[name].values[places])) >= FEWEST_VALUES
     ]
     seen: set[str] = set()
     for by in groupings:
@@ -78,7 +78,8 @@ def _match(subject: Subject, name: str, by: tuple[str, ...], group: Integers) ->
         part = np.abs(values - of_train) <= _EXACT * spread
         agreeing = float(whole.mean())
         telling = whole & ~part & known
-        if agreeing >= SAME and len(np.unique(group[telling])) >= FEWEST_GROUPS:
+        is_varied = len(np.unique(values[telling])) >= FEWEST_VALUES
+        if agreeing >= SAME and is_varied and len(np.unique(group[telling])) >= FEWEST_GROUPS:
             return Aggregate(name, by, what, int(telling.sum()), agreeing)
     return None
 

@@ -4,21 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any
 
-
-class Leak(StrEnum):
-    """Kinds of leaks, under the names that a pipeline file uses."""
-
-    PERFECT_FEATURE = "perfect_feature"
-    COLLAPSING_FEATURE = "collapsing_feature"
-    REPEATED_ROWS = "repeated_rows"
-    SHARED_GROUPS = "shared_groups"
-    KNOWN_AFTER_AT = "known_after_at"
-    REBUILT_LOOKUP = "rebuilt_lookup"
-    FITTED_ON_TEST = "fitted_on_test"
-    ROW_ORDER = "row_order"
+from headrace.spec.model import Leak
 
 
 @dataclass(frozen=True)

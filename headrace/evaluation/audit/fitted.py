@@ -7,9 +7,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from headrace.evaluation.audit.aggregates import aggregates
-from headrace.evaluation.audit.finding import Finding, Leak, NotJudged
+from headrace.evaluation.audit.finding import Finding, NotJudged
 from headrace.evaluation.audit.subject import Subject
 from headrace.evaluation.metrics import Floats
+from headrace.spec.model import Leak
 
 FEWEST = 100  # rows; and at least half as many values
 EXACT = 1e-6  # of a column's spread: equal, but for rounding
@@ -73,7 +74,7 @@ def _filled(values: Floats, train: Floats) -> tuple[str, str, float] | None:
                 f"{count:,} values are {value:.6g}, the mean of the others in all rows",
                 value,
             )
-        lonely = count >= SPIKE * int(np.delete(counts, place).max())
+        lonely = value != 0 and count >= SPIKE * int(np.delete(counts, place).max())
         apart = _differs(value, float(np.median(rest_train)), tolerance, spread)
         if lonely and abs(value - np.median(rest)) <= tolerance and apart:
             return (

@@ -6,8 +6,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from headrace.evaluation.audit.finding import Finding, Leak, NotJudged
+from headrace.evaluation.audit.finding import Finding, NotJudged
 from headrace.evaluation.audit.subject import Subject
+from headrace.spec.model import Leak
 
 _SHOWN = 3
 

@@ -8,8 +8,9 @@ import numpy as np
 import pyarrow as pa
 
 from headrace.evaluation.audit.aggregates import aggregates
-from headrace.evaluation.audit.finding import Finding, Leak, NotJudged
+from headrace.evaluation.audit.finding import Finding, NotJudged
 from headrace.evaluation.audit.subject import Cells, Lookup, Subject
+from headrace.spec.model import Leak
 
 PURE = 0.98  # of the rows without an entry, or of those with one, have the same target
 FEWEST = 30  # rows of either kind

@@ -6,10 +6,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from headrace.evaluation.audit.finding import Finding, Leak, NotJudged
+from headrace.evaluation.audit.finding import Finding, NotJudged
 from headrace.evaluation.audit.power import cross_fitted, enough
 from headrace.evaluation.audit.subject import Cells, Subject
 from headrace.evaluation.metrics import Booleans, Floats
+from headrace.spec.model import Leak
 
 SHARE = 0.001  # of the values
 TELLS = 0.6  # the AUC that a moment after `at` must surely have to be more than a plan

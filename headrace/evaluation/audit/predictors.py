@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from headrace.evaluation.audit.finding import Finding, Leak, NotJudged
+from headrace.evaluation.audit.finding import Finding, NotJudged
 from headrace.evaluation.audit.power import Power, cross_fitted, enough, power_of, scores
 from headrace.evaluation.audit.subject import Cells, Subject
 from headrace.evaluation.metrics import Booleans, Integers
+from headrace.spec.model import Leak
 
 PERFECT = 0.98  # an AUC that is surely above this
 FEWEST = 50  # rows of either class

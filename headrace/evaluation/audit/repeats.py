@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from headrace.evaluation.audit.finding import Finding, Leak, NotJudged
+from headrace.evaluation.audit.finding import Finding, NotJudged
 from headrace.evaluation.audit.subject import Subject
 from headrace.evaluation.metrics import Booleans, Floats
+from headrace.spec.model import Leak
 
 FEWEST = 5  # later rows that recur
 SHARE = 0.01  # of the later rows, too
