@@ -114,22 +114,22 @@ def _rarity(subject: Subject, names: list[str]) -> Floats:
     is left out.
     """
     total = np.zeros(subject.table.num_rows)
-    kept: list[Floats] = []
     places = subject.sampled(subject.places, _MOST_COMPARED)
-    for name in names:
-        _, code, counts = np.unique(
-            subject.cells[name].values, return_inverse=True, return_counts=True
-        )
+    coded = [
+        np.unique(subject.cells[name].values, return_inverse=True, return_counts=True)[1:]
+        for name in names
+    ]
+    kept: list[Floats] = []
+    for code, counts in sorted(coded, key=lambda each: -len(each[1])):  # the finer tell the coarser
         own = code[places].astype(np.float64)
-        if any(_is_told(own, other) for other in kept):
-            continue
-        kept.append(own)
-        total += -np.log(counts[code] / len(code)) / 2
+        if not any(_is_told(own, other) for other in kept):
+            kept.append(own)
+            total += -np.log(counts[code] / len(code)) / 2
     return total
 
 
 def _is_told(one: Floats, other: Floats) -> bool:
-    """Whether two columns tell each other: value by value, or in their order."""
+    """Whether a column is told by a finer one: value by value, or by its order."""
     pairs = len(np.unique(one * (other.max() + 1.0) + other))
     most = max(len(np.unique(one)), len(np.unique(other)))
     if most < len(one) / 2:
