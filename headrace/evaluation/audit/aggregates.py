@@ -59,10 +59,21 @@ def aggregates(
         for name in numbers:
             if name in seen or name in by:
                 continue
+            if not _may_be_one(subject, name, group):
+                continue
             found = _match(subject, name, by, group)
             if found is not None:
                 seen.add(name)
                 yield found
+
+
+def _may_be_one(subject: Subject, name: str, group: Integers) -> bool:
+    """Whether a column has one value per group, or per group and target; most have not."""
+    values = subject.cells[name].values[subject.places]
+    finer = 2 * group + (subject.y[subject.places] > 0)
+    first = np.full(int(finer.max()) + 1, np.nan)
+    first[finer[::-1]] = values[::-1]  # what is written last is the first
+    return bool(np.isclose(values, first[finer], rtol=_EXACT, atol=0.0).mean() >= SAME)
 
 
 def _match(subject: Subject, name: str, by: tuple[str, ...], group: Integers) -> Aggregate | None:

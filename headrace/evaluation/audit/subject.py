@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from headrace.evaluation.metrics import Booleans, Floats, Integers
 
+_MOST = 1e100  # greater numbers count as this: their squares must have a place
 SAMPLE_ROWS = 40_000  # of each part, where a look needs a model; drawn with the seed
 
 
@@ -93,7 +94,8 @@ class Cells:
             numbers = pc.fill_null(codes.cast(pa.float64()), np.nan).to_numpy(zero_copy_only=False)
             return cls(np.array(numbers, dtype=np.float64), is_category=True)
         numbers = pc.fill_null(column.cast(pa.float64(), safe=False), np.nan).to_numpy()
-        return cls(np.where(np.isfinite(numbers), numbers, np.nan), is_category=False)
+        finite = np.where(np.isfinite(numbers), np.clip(numbers, -_MOST, _MOST), np.nan)
+        return cls(finite, is_category=False)
 
 
 @dataclass(frozen=True)
