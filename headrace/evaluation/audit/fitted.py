@@ -20,6 +20,7 @@ FEWEST_FILLED = 8
 _ROUNDED = 0.002  # of a column's spread
 _MOST_DECIMALS = 12
 _MOST_GROUPINGS = 30
+_COMPONENTS = 3  # two columns may be so by design
 
 
 def fitted_on_test(subject: Subject) -> list[Finding | NotJudged]:
@@ -136,22 +137,24 @@ def _rotated(subject: Subject, names: list[str]) -> Iterator[Finding]:
         for name, (values, _) in columns.items()
         if np.isfinite(values).all() and len(np.unique(values)) > len(values) / 2
     }
-    if len(whole) < 3:  # noqa: PLR2004  # two may be so by design
+    if len(whole) < _COMPONENTS:
         return
     every = np.corrcoef(np.column_stack(list(whole.values())), rowvar=False)
     trained = np.column_stack([columns[name][1] for name in whole])
     with np.errstate(invalid="ignore", divide="ignore"):
         of_train = np.nan_to_num(np.corrcoef(trained, rowvar=False))
     free = (np.abs(every) < EXACT) & (np.abs(of_train) > 1e-3)  # noqa: PLR2004  # far from 0
-    rotated = tuple(name for name, row in zip(whole, free, strict=True) if row.sum() >= 2)  # noqa: PLR2004
-    if len(rotated) >= 3:  # noqa: PLR2004
+    pairs = dict(zip(whole, free.sum(axis=1), strict=True))
+    rotated = tuple(name for name, count in pairs.items() if count >= _COMPONENTS - 1)
+    if len(rotated) >= _COMPONENTS:
         text = "no correlation among them over all rows, to six digits, but some in training"
         yield _finding(rotated, "rotated", text, 0.0)
 
 
 def _encoded(subject: Subject, names: list[str]) -> Iterator[Finding]:
     candidates = (*subject.roles.features, *subject.roles.key, *subject.roles.groups)
-    groupings = [(name,) for name in dict.fromkeys(candidates)][:_MOST_GROUPINGS]
+    names_by = list(dict.fromkeys(candidates))[:_MOST_GROUPINGS]
+    groupings: list[tuple[str, ...]] = [(name,) for name in names_by]
     if subject.roles.groups[1:]:
         groupings.append(subject.roles.groups)
     for found in aggregates(subject, names, groupings):

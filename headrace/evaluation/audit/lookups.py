@@ -52,10 +52,10 @@ def _late(subject: Subject, lookup: Lookup) -> Iterator[Finding]:
     yield Finding(
         Leak.REBUILT_LOOKUP,
         lookup.columns,
-        f"{count:,} of {rows:,} rows predicted since the lake has {lookup.source} use an entry that "
-        f"came after their moment of prediction, by up to {days:,.1f} days",
-        f"give {lookup.source} a `known_at` and take it by `latest`, so that each row gets what was "
-        "there at its moment",
+        f"{count:,} of {rows:,} rows predicted since the lake has {lookup.source} use an entry "
+        f"that came after their moment of prediction, by up to {days:,.1f} days",
+        f"give {lookup.source} a `known_at` and take it by `latest`, so that each row gets what "
+        "was there at its moment",
         {"rows": count, "of": rows, "days_at_most": round(days, 2), "threshold": LATE_SHARE},
     )
 

@@ -46,7 +46,8 @@ def power_of(y: Floats, score: Floats, *, alpha: float) -> Power:
     """The AUC of a score with its interval.
 
     The width is Hanley and McNeil's (1982). Theirs vanishes for an AUC of 1, so the lower end is at
-    most what so many rows without an error can tell: `alpha` to the power of one by the rarer class.
+    most what so many rows without an error can tell: `alpha` to the power of one by the number of
+    rows of the rarer class.
 
     Args:
         y: 1.0 or 0.0.
@@ -85,9 +86,9 @@ def scores(cells: Cells, y: Floats, *, learn: Integers, judge: Integers) -> list
 def cross_fitted(cells: Cells, y: Floats, places: Integers, *, alpha: float, seed: int) -> Power:
     """The power of a column on rows that its look-up has not seen, five times a fifth of them."""
     fold = np.random.default_rng(seed).permutation(len(places)) % _FOLDS
-    kept: list[list[Floats]] = []
-    for n in range(_FOLDS):
-        kept.append(scores(cells, y, learn=places[fold != n], judge=places[fold == n]))
+    kept = [
+        scores(cells, y, learn=places[fold != n], judge=places[fold == n]) for n in range(_FOLDS)
+    ]
     truth = np.concatenate([y[places[fold == n]] for n in range(_FOLDS)])
     ways = zip(*kept, strict=True) if len({len(each) for each in kept}) == 1 else []
     return max(

@@ -77,7 +77,7 @@ def _twins(subject: Subject) -> list[Finding]:
         return []
     parts = [_hashed(subject.cells[name].values, n) for n, name in enumerate(names)]
     parts.append(_hashed(subject.y, len(names)))
-    whole = np.sum(parts, axis=0, dtype=np.uint64)
+    whole: Hashes = np.asarray(np.sum(parts, axis=0, dtype=np.uint64))
     twins = np.isin(whole[later_rare], whole[train])
     count = int(twins.sum())
     if count < max(FEWEST, SHARE * len(later)):
@@ -162,9 +162,9 @@ def _near_twins(subject: Subject) -> list[Finding]:
         Finding(
             Leak.REPEATED_ROWS,
             (),
-            f"{count:,} of {len(later):,} rows of validation and test have a training row far "
-            f"nearer (a twentieth) than the next {_NEIGHBOUR - 1}, in {len(names)} columns of numbers: copies "
-            "with a little noise",
+            f"{count:,} of {len(later):,} rows of validation and test have a training row "
+            f"twenty times nearer than the next {_NEIGHBOUR - 1}, in {len(names)} columns of "
+            "numbers: copies with a little noise",
             "remove the near copies before the split, or draw new rows within training only",
             {
                 "rows": count,
@@ -200,8 +200,8 @@ def _continuous(subject: Subject) -> list[str]:
     places = subject.sampled(subject.places, _MOST_COMPARED)
     for name in subject.roles.features:
         if _is_continuous(subject, name):
-            own = np.unique(subject.cells[name].values[places], return_inverse=True)[1]
-            own = own.astype(np.float64)
+            codes = np.unique(subject.cells[name].values[places], return_inverse=True)[1]
+            own = codes.astype(np.float64)
             if not any(_is_told(own, other) for other in kept.values()):
                 kept[name] = own
     return list(kept)

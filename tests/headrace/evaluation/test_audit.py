@@ -15,7 +15,7 @@ from headrace.evaluation.audit.finding import Audited, Finding
 from headrace.evaluation.audit.gold import audit_gold
 from headrace.evaluation.audit.judgement import judge
 from headrace.evaluation.splits import time_split
-from headrace.lake import Lake, application_id, commit, stage_file
+from headrace.lake import application_id, commit, stage_file
 from headrace.spec import load
 from headrace.spec.model import Allowance
 
