@@ -41,10 +41,11 @@ def tables() -> Iterator[tuple[str, pd.DataFrame]]:
                 yield f"{package}/{item.removesuffix('.pkl')}", frame
 
 
-def as_examples(frame: pd.DataFrame) -> tuple[pa.Table, str] | None:
-    """The table in a random order, with its last binary column, or a number halved, as target."""
+def as_examples(frame: pd.DataFrame, *, mixed: bool) -> tuple[pa.Table, str] | None:
+    """The table, in a random order or its own, with its last binary column, or a number halved, as target."""
     frame = frame.drop(columns=[c for c in frame.columns if c in {"rownames", "Unnamed: 0"}])
-    frame = frame.sample(frac=1, random_state=SEED).reset_index(drop=True)
+    if mixed:
+        frame = frame.sample(frac=1, random_state=SEED).reset_index(drop=True)
     columns = {}
     for name in frame.columns:
         column = frame[name]
@@ -77,11 +78,13 @@ def main() -> None:
     """Prints a line per alarm, and the counts."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--of", default="0/1", help="part/parts, such as 0/2")
-    part, parts = map(int, parser.parse_args().of.split("/"))
+    parser.add_argument("--in-order", action="store_true", help="do not mix the rows")
+    told = parser.parse_args()
+    part, parts = map(int, told.of.split("/"))
     warnings.simplefilter("ignore")
     judged, alarms, started = 0, Counter[str](), time.monotonic()
     for number, (name, frame) in enumerate(tables()):
-        made = as_examples(frame) if number % parts == part else None
+        made = as_examples(frame, mixed=not told.in_order) if number % parts == part else None
         if made is None:
             continue
         table, target = made
