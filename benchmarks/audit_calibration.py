@@ -42,7 +42,7 @@ def tables() -> Iterator[tuple[str, pd.DataFrame]]:
 
 
 def as_examples(frame: pd.DataFrame, *, mixed: bool) -> tuple[pa.Table, str] | None:
-    """The table, in a random order or its own, with its last binary column, or a number halved, as target."""
+    """The table with a target: its last binary column, or its last number, halved."""
     frame = frame.drop(columns=[c for c in frame.columns if c in {"rownames", "Unnamed: 0"}])
     if mixed:
         frame = frame.sample(frac=1, random_state=SEED).reset_index(drop=True)

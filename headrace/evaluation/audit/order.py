@@ -129,8 +129,8 @@ def _neighbours(name: str, alike: float, low: float, pairs: int, *, is_column: b
         Leak.ROW_ORDER,
         (name,) if is_column else (),
         f"rows next to each other by {name} have the same target {alike:.0%} of the way "
-        f"from chance to always (at least {low:.0%}), over {pairs:,} neighbours: the rows were sorted or "
-        "numbered by the outcome",
+        f"from chance to always (at least {low:.0%}), over {pairs:,} neighbours: the rows were "
+        "sorted or numbered by the outcome",
         _ADVICE,
         {"alike": round(alike, 4), "at_least": round(low, 4), "pairs": pairs, "threshold": ALIKE},
     )
