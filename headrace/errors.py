@@ -12,6 +12,7 @@ HeadraceError
 │   ├── FeatureError          a feature cannot be computed as declared        (exit 1)
 │   ├── StageFailed           an engine refused the work of a stage           (exit 1)
 │   ├── TrainingError         no model could be fitted or judged              (exit 1)
+│   ├── LeakFound             the audit before training found a leak          (exit 1)
 │   ├── CorruptArtifact       a stored file is not what its digest says       (exit 1)
 │   └── GateRefused           promotion refused under --require-promotion     (exit 3)
 └── Transient                 the same call may succeed later
@@ -118,6 +119,10 @@ class StageFailed(Terminal):
 
 class TrainingError(Terminal):
     """No model could be fitted or judged."""
+
+
+class LeakFound(Terminal):
+    """The audit before training found a leak that is not allowed; nothing was fitted."""
 
 
 class CorruptArtifact(Terminal):

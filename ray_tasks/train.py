@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from headrace import command, faults
 from headrace.evaluation import history
+from headrace.evaluation.audit.gold import audit_gold
+from headrace.evaluation.audit.judgement import Judgement
 from headrace.evaluation.metrics import Metric
 from headrace.lake import Lake
 from headrace.models import provenance, registry
@@ -47,6 +49,7 @@ def train(
         run: Name of the run.
 
     Raises:
+        LeakFound: The audit found a leak that `training.allow` does not list; nothing was fitted.
         TrainingError: No model could be fitted or judged.
         CommitConflict: Another run promoted meanwhile; run again.
         EngineLost: Ray went away.
@@ -58,6 +61,7 @@ def train(
     faults.point("train", "before_read")
     examples = read(lake, pipeline, moment=moment)
     faults.point("train", "after_read")
+    audited = _audit(pipeline, lake, examples, moment=moment, run=run)
     aliases = registry.aliases(lake, pipeline.name)
     with connected(settings):
         # Here, since Ray must not be imported before `connected` has set its environment.
@@ -86,7 +90,7 @@ def train(
         )
         training = Training(pipeline, moment, examples, encodings, problem.train, aliases)
         met = contest(training, lake, searched)
-    result = _result(training, searched, met)
+    result = _result(training, searched, met, audited)
     tables = _publish(training, lake, met, result=result, run=run)
     seconds = round(time.monotonic() - started, 3)
     result = replace(result, seconds=seconds, tables=tables)
@@ -111,13 +115,32 @@ def main() -> None:
     command.run(parser, stage)
 
 
+def _audit(
+    pipeline: Pipeline, lake: Lake, examples: Examples, *, moment: date, run: str
+) -> Judgement:
+    """Looks for leaks, writes down what it found, and goes on only if each is allowed."""
+    judgement = audit_gold(examples.rows, pipeline, parts=examples.parts, lake=lake)
+    history.keep_audit(
+        lake,
+        pipeline.name,
+        judgement.to_json()["findings"],
+        moment=pipeline.at(moment).astimezone(UTC),
+        run=run,
+        evaluated_at=datetime.now(UTC),
+    )
+    judgement.demand(pipeline.name)
+    return judgement
+
+
 def _algorithms(pipeline: Pipeline) -> dict[str, Any]:
     """Baselines first, then the declared algorithms in order."""
     entries = [*baselines(), *(named(name) for name in pipeline.training.algorithms)]
     return {entry.name: entry for entry in entries}
 
 
-def _result(training: Training, searched: Sequence[Searched], met: Contest) -> StageResult:
+def _result(
+    training: Training, searched: Sequence[Searched], met: Contest, audited: Judgement
+) -> StageResult:
     from ray_tasks.contest import leaderboard
 
     return StageResult(
@@ -126,10 +149,11 @@ def _result(training: Training, searched: Sequence[Searched], met: Contest) -> S
         units=(training.moment.isoformat(),),
         outcome=Outcome.DONE,
         rows=_rows(training.examples),
-        notes=met.notes,
+        notes=(*audited.notes, *met.notes),
         detail={
             "moment": training.moment.isoformat(),
             "metric": str(training.metric),
+            "audit": audited.to_json(),
             "leaderboard": leaderboard(training, searched, met),
             "test": met.tested(),
             "gain": met.gain(training.metric),

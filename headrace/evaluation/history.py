@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -17,7 +17,7 @@ _SCHEMA = pa.schema(
     [
         ("pipeline", pa.string()),
         ("moment", _MOMENT),
-        ("part", pa.string()),  # validation, test, gain or decision
+        ("part", pa.string()),  # audit, validation, test, gain or decision
         ("role", pa.string()),  # algorithm, baseline, champion or winner
         ("candidate", pa.string()),
         ("metric", pa.string()),
@@ -86,6 +86,60 @@ def keep(
     rows = [{**same, **row} for row in _rows(result)]
     table = pa.Table.from_pylist(rows, schema=_SCHEMA)
     return append(lake.evaluations, table, unit=unit_of(result.subject, result.units[0]))
+
+
+def keep_audit(
+    lake: Lake,
+    pipeline: str,
+    findings: Sequence[Mapping[str, Any]],
+    *,
+    moment: datetime,
+    run: str,
+    evaluated_at: datetime,
+) -> None:
+    """Writes what the audit of a training found, allowed or not; nothing where it found nothing.
+
+    Args:
+        lake: The lake.
+        pipeline: Its name.
+        findings: As `Judgement.to_json` tells them.
+        moment: Training moment.
+        run: The run that audits; writing again in the same run changes nothing.
+        evaluated_at: Now.
+    """
+    rows = [
+        {
+            "pipeline": pipeline,
+            "moment": moment,
+            "part": "audit",
+            "role": finding["leak"],
+            "candidate": ", ".join(finding["columns"]),
+            "metric": "refused" if finding["allowed"] is None else "allowed",
+            "sentence": finding["sentence"],
+            "run": run,
+            "evaluated_at": evaluated_at,
+            "result": json.dumps(finding),
+        }
+        for finding in findings
+    ]
+    if rows:
+        table = pa.Table.from_pylist(rows, schema=_SCHEMA)
+        unit = application_id(pipeline, "audit", f"{moment:%Y-%m-%d}/{run}")
+        append(lake.evaluations, table, unit=unit)
+
+
+def audited(lake: Lake, pipeline: str, *, run: str) -> list[dict[str, Any]]:
+    """The findings that the audits of a run wrote, oldest moment first."""
+    table = Table.if_exists(lake.evaluations)
+    if table is None:
+        return []
+    told = table.arrow(["pipeline", "run", "part", "moment", "result"]).to_pylist()
+    mine = [
+        row
+        for row in told
+        if (row["pipeline"], row["run"], row["part"]) == (pipeline, run, "audit")
+    ]
+    return [json.loads(row["result"]) for row in sorted(mine, key=lambda row: row["moment"])]
 
 
 def _rows(result: StageResult) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ from headrace.report.records import REPORTED, Records
 from headrace.report.scores import Scores
 from headrace.report.verdicts import SourceChecks
 from headrace.report.wording import count, listed
+from headrace.runs import Failure
 from headrace.spec.model import Pipeline
 from headrace.stage import Outcome
 
@@ -44,7 +45,7 @@ def finding(
 ) -> Finding:
     """Weighs what the records and the tables tell."""
     problems = [
-        f"{one.stage} of {one.subject} failed: {one.error}: {one.message}"
+        f"{one.stage} of {one.subject} failed: {one.error}: {_message(one)}"
         for one in records.failures
     ]
     problems += [f"{one.source}: {text}" for one in balances if one.record for text in one.problems]
@@ -66,6 +67,12 @@ def finding(
     if _not_reached(records):
         return Finding("noted", "not all stages", sentence, problems, remarks)
     return Finding("good", "complete", sentence, problems, remarks)
+
+
+def _message(failure: Failure) -> str:
+    """What failed; the leaks that stopped a training stand in a section of their own."""
+    told = failure.message.partition("\n")[0]
+    return f"{told}; see Leakage audit" if failure.error == "LeakFound" else failure.message
 
 
 def _not_reached(records: Records) -> list[tuple[str, str]]:

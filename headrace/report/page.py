@@ -12,6 +12,7 @@ import jinja2
 
 from headrace.lake import Lake
 from headrace.report import wording
+from headrace.report.audit import audit
 from headrace.report.balance import balances
 from headrace.report.charts import ErrorBars, day_chart, error_bars
 from headrace.report.flow import TITLES, flow
@@ -70,6 +71,7 @@ def render(pipeline: Pipeline, lake: Lake, *, run: str) -> str:
             flow_titles=TITLES,
             set_aside=_set_aside(pipeline, records),
             checks=checks,
+            audit=audit(pipeline, lake, records),
             training=trained,
             error_bars_of={name: error_bars(found) for name, found in trained.estimates.items()}
             if trained

@@ -21,6 +21,7 @@ from pydantic import (
     PlainSerializer,
     PrivateAttr,
     StrictBool,
+    StringConstraints,
     model_validator,
 )
 
@@ -429,11 +430,40 @@ class Target(Declared):
 
 
 class Split(Declared):
-    """Parts of the rows by interval, counted back from the training moment: test is the last."""
+    """Parts of the rows by interval, counted back from the training moment: test is the last.
+
+    What `groups` names must not be in two parts; the audit before training holds it.
+    """
 
     kind: Literal["time"] = "time"
     validation: Days
     test: Days
+    groups: tuple[Name, ...] = Field(
+        (), description="features or columns of the key, such as a patient"
+    )
+
+
+class Leak(StrEnum):
+    """Kinds of leaks that the audit before training looks for; see docs/audit.md."""
+
+    PERFECT_FEATURE = "perfect_feature"
+    COLLAPSING_FEATURE = "collapsing_feature"
+    REPEATED_ROWS = "repeated_rows"
+    SHARED_GROUPS = "shared_groups"
+    KNOWN_AFTER_AT = "known_after_at"
+    REBUILT_LOOKUP = "rebuilt_lookup"
+    FITTED_ON_TEST = "fitted_on_test"
+    ROW_ORDER = "row_order"
+
+
+class Allowance(Declared):
+    """A finding of the audit that may stand, and why; it covers findings in these columns."""
+
+    leak: Leak
+    columns: tuple[Name, ...] = Field(
+        (), description="those of the finding; none where it is rows as a whole"
+    )
+    reason: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
 
 class Training(Declared):
@@ -449,6 +479,7 @@ class Training(Declared):
     seed: Annotated[int, Field(strict=True, ge=0, lt=2**32)] = 7
     first: Day
     every: Days
+    allow: tuple[Allowance, ...] = Field((), description="findings of the audit that may stand")
 
 
 class Schedule(Declared):

@@ -20,6 +20,7 @@ from headrace.spec.model import (
     Lookup,
     Schedule,
     Source,
+    Split,
     Step,
     Target,
     Training,
@@ -50,6 +51,7 @@ class Parts:
     holidays: Mapping[str, Holiday] = field(default_factory=dict)
     steps: Sequence[tuple[int, Step]] = ()
     target: Target | None = None
+    split: Split | None = None
     training: Training | None = None
     schedule: Schedule | None = None
 
@@ -57,6 +59,18 @@ class Parts:
         """The columns of a source; None where they are not known."""
         found = self.sources.get(source) if source is not None else None
         return found.columns if found else None
+
+    @property
+    def examples(self) -> frozenset[str]:
+        """The columns of a training row that an audit can name: features, and the key."""
+        joined = (
+            name
+            for part in (self.lookups, self.latest)
+            for each in part.values()
+            for name in each.columns
+        )
+        rows = self.sources.get(self.rows) if self.rows is not None else None
+        return frozenset((*self.features, *joined, *self.history, *(rows.key if rows else ())))
 
     def about(self, source: str) -> Source | None:
         """The source that a source references; None where that is wrong, or nothing."""
@@ -71,8 +85,9 @@ def parts_of(data: Json) -> Parts:
         _made(Training, data.get("training")),
         _made(Schedule, data.get("schedule")),
     )
+    split = _made(Split, data.get("split"))
     if not _mapping(data, "sources"):
-        return Parts(training=training, schedule=schedule)
+        return Parts(split=split, training=training, schedule=schedule)
     features = _mapping(data, "features")
     roots = data.get("roots", ["landing"])
     return Parts(
@@ -94,6 +109,7 @@ def parts_of(data: Json) -> Parts:
         holidays=_all_made(Holiday, _mapping(features, "holidays")),
         steps=_listed(Step, features.get("steps")),
         target=_made(Target, data.get("target")),
+        split=split,
         training=training,
         schedule=schedule,
     )

@@ -57,7 +57,7 @@ DECLARED = {
 }
 
 
-def gold_rows(day, *, signal=1.0, seed=0, wind=None):
+def gold_rows(day, *, signal=1.0, seed=0, wind=None, told=False):
     """The rows of a day: late by wind and by destination; one in 30 never arrives."""
     rng = np.random.default_rng([seed, day.toordinal()])
     dest, hour = rng.integers(0, 4, ROWS), rng.integers(5, 24, ROWS)
@@ -65,6 +65,7 @@ def gold_rows(day, *, signal=1.0, seed=0, wind=None):
     logit = rng.normal(-1, 0.3) + signal * (1.5 * gusts + 0.8 * (dest == 2))
     late = rng.random(ROWS) < 1 / (1 + np.exp(-logit))
     lost = rng.random(ROWS) < 1 / 30
+    gusts = late + 0.1 * gusts if told else gusts
     start = datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
     gusts = gusts if wind is None else np.where(np.arange(ROWS) == 0, wind, gusts)
     return pa.table(

@@ -10,11 +10,13 @@ import pytest
 import yaml
 
 import headrace
-from headrace.errors import TrainingError, UsageError
+from headrace import report, runs
+from headrace.errors import LeakFound, TrainingError, UsageError
 from headrace.evaluation import history
 from headrace.lake import Table
 from headrace.models import registry
 from headrace.settings import Settings
+from headrace.spec.model import Allowance
 from headrace.stage import Outcome, StageResult
 from ray_tasks.examples import read
 from ray_tasks.train import train
@@ -192,3 +194,87 @@ def test_a_moment_before_all_features_is_an_error(lake, gold, days, again):
 def test_without_gold_there_is_nothing_to_train_on(lake, again):
     with pytest.raises(UsageError, match="no table here"):
         again(lake)
+
+
+def with_a_leak(gold, lake, days, **of_rows):
+    """Gold whose wind is the target, in the place of the weather of the day."""
+    gold(lake, days, told=True, **of_rows)
+
+
+def allowing(pipeline, *allowances):
+    training = pipeline.training.model_copy(
+        update={"allow": tuple(Allowance.model_validate(each) for each in allowances)}
+    )
+    return pipeline.model_copy(update={"training": training})
+
+
+def test_a_leak_stops_the_training_before_anything_is_fitted(lake, gold, days, again):
+    with_a_leak(gold, lake, days)
+    with pytest.raises(LeakFound) as caught:
+        again(lake)
+    told = str(caught.value)
+    assert "perfect_feature (wind)" in told
+    assert '"auc": {"auc": 1.0' in told
+    assert '    - {leak: perfect_feature, columns: [wind], reason: "..."}' in told
+    assert not registry.promotions(lake, "flights")
+    assert history.recall(lake, "flights", "2013-02-20") is None
+    rows = Table(lake.evaluations).arrow().to_pylist()
+    assert [(r["part"], r["role"], r["candidate"], r["metric"]) for r in rows] == [
+        ("audit", "perfect_feature", "wind", "refused")
+    ]
+
+
+def test_what_an_audit_refused_is_on_the_page_of_the_run(lake, gold, days, pipeline, moment):
+    with_a_leak(gold, lake, days)
+    settings = Settings(lake=lake.root)
+    with pytest.raises(LeakFound):
+        runs.perform(
+            "train",
+            "flights",
+            lambda: train(pipeline, lake, settings, moment=moment, run="r2"),
+            folder=lake.runs("r2"),
+        )
+    page = report.write(pipeline, lake, run="r2").read_text()
+    assert "training stopped" in page
+    assert "wind alone tells the target nearly perfectly" in page
+
+
+def test_an_allowed_leak_trains_and_is_told_with_its_reason(lake, gold, days, pipeline, moment):
+    with_a_leak(gold, lake, days)
+    allowed = allowing(
+        pipeline,
+        {"leak": "perfect_feature", "columns": ["wind"], "reason": "a test <of> ours"},
+        {"leak": "row_order", "columns": ["number"], "reason": "it was so once"},
+    )
+    settings = Settings(lake=lake.root)
+    result = runs.perform(
+        "train",
+        "flights",
+        lambda: train(allowed, lake, settings, moment=moment, run="r2"),
+        folder=lake.runs("r2"),
+    )
+    assert result.outcome is Outcome.DONE
+    assert [each["allowed"] for each in result.detail["audit"]["findings"]] == ["a test <of> ours"]
+    assert result.detail["audit"]["unused"] == [
+        "nothing matches the allowance of row_order of number: remove it"
+    ]
+    page = report.write(allowed, lake, run="r2").read_text()
+    assert "a test &lt;of&gt; ours" in page
+    assert "nothing matches the allowance of row_order" in page
+    rows = Table(lake.evaluations).arrow().to_pylist()
+    assert {r["metric"] for r in rows if r["part"] == "audit"} == {"allowed"}
+
+
+def test_an_allowance_of_another_column_or_kind_allows_nothing(lake, gold, days, pipeline, moment):
+    with_a_leak(gold, lake, days)
+    other = allowing(
+        pipeline,
+        {"leak": "perfect_feature", "columns": ["hour"], "reason": "x"},
+        {"leak": "known_after_at", "columns": ["wind"], "reason": "x"},
+    )
+    with pytest.raises(LeakFound, match="wind alone tells"):
+        train(other, lake, Settings(lake=lake.root), moment=moment, run="r2")
+
+
+def test_a_clean_training_says_that_nothing_was_found(first_training):
+    assert first_training[1].detail["audit"]["findings"] == []

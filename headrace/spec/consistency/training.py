@@ -1,11 +1,11 @@
-"""Training and schedule: algorithms that exist, and a cron line that means something."""
+"""Training, split and schedule: names that exist, and a cron line that means something."""
 
 from __future__ import annotations
 
 import re
 
 from headrace.spec.parts import Parts
-from headrace.spec.problems import Findings, near, shown
+from headrace.spec.problems import Findings, Loc, near, shown, unknown
 
 _MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 _WEEKDAYS = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"]
@@ -20,11 +20,24 @@ _ITEM = re.compile(r"(?:\*|(?P<first>\w+)(?:-(?P<last>\w+))?)(?:/(?P<step>[0-9]{
 
 
 def training_problems(parts: Parts) -> Findings:
-    """What does not fit in `training` and `schedule`."""
+    """What does not fit in `training`, `split` and `schedule`."""
     if parts.training is not None:
         yield from _algorithms(parts.training.algorithms)
+        for index, allowance in enumerate(parts.training.allow):
+            at: Loc = ("training", "allow", index, "columns")
+            yield from _columns(allowance.columns, parts, at=at)
+    if parts.split is not None:
+        yield from _columns(parts.split.groups, parts, at=("split", "groups"))
     if parts.schedule is not None and (problem := cron_problem(parts.schedule.cron)):
         yield ("schedule", "cron"), problem
+
+
+def _columns(names: tuple[str, ...], parts: Parts, *, at: Loc) -> Findings:
+    """Names that are neither features nor in the key of their rows."""
+    known = parts.examples
+    for index, name in enumerate(names):
+        if known and name not in known:
+            yield (*at, index), unknown("feature or key column", name, known)
 
 
 def _algorithms(algorithms: tuple[str, ...]) -> Findings:

@@ -1,0 +1,85 @@
+"""`headrace audit`: in gold as it stands, with no engine."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, date, datetime, timedelta
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from headrace.lake import Lake, application_id, commit, stage_file
+
+FIRST = date(2014, 1, 1)
+
+
+@pytest.fixture
+def gold(folder):
+    """Three days of rides whose line is the target, or is not."""
+
+    def write(*, told):
+        lake, files = Lake(folder / "lake"), []
+        for n in range(3):
+            day, rng = FIRST + timedelta(days=n), np.random.default_rng(n)
+            late = rng.random(300) < 0.5
+            line = late if told else rng.random(300) < 0.5
+            leaves = datetime(day.year, day.month, day.day, 8, tzinfo=UTC)
+            rows = pa.table(
+                {
+                    "id": pa.array(n * 300 + rng.permutation(300), pa.int32()),
+                    "line": np.where(line, "red", "blue"),
+                    "late": late,
+                    "_target_known_at": pa.array(
+                        [leaves + timedelta(hours=2)] * 300, pa.timestamp("us", "UTC")
+                    ),
+                    "_fingerprint": ["f"] * 300,
+                    "_labels": ["l"] * 300,
+                }
+            )
+            files.append(stage_file(lake.gold("rides"), rows, partition={"_interval": day}))
+        schema = rows.schema.append(pa.field("_interval", pa.date32()))
+        unit = application_id("rides", "features", "gold")
+        commit(lake.gold("rides"), files, schema=schema, unit=unit, partition_by=["_interval"])
+
+    return write
+
+
+def test_a_leak_exits_1_and_shows_the_lines_that_would_allow_it(headrace, gold):
+    gold(told=True)
+    code, out, _ = headrace("audit", "pipeline.yaml", "--moment", "2014-01-04")
+    words = " ".join(out.split())
+    assert code == 1
+    assert "leak perfect_feature: line alone tells the target nearly perfectly" in words
+    assert '- {leak: perfect_feature, columns: [line], reason: "..."}' in words
+    assert "1 found, 1 not allowed" in words
+
+
+def test_an_allowed_leak_exits_0_and_tells_the_reason(headrace, gold, folder):
+    gold(told=True)
+    text = (folder / "pipeline.yaml").read_text()
+    allow = ", allow: [{leak: perfect_feature, columns: [line], reason: it is a test}]}"
+    (folder / "pipeline.yaml").write_text(text.replace("every: 31 days}", f"every: 31 days{allow}"))
+    code, out, _ = headrace("audit", "--moment", "2014-01-04")
+    assert code == 0
+    assert "allowed: it is a test" in out
+
+
+def test_a_clean_gold_exits_0_also_for_programs(headrace, gold):
+    gold(told=False)
+    code, out, _ = headrace("audit", "--moment", "2014-01-04", "--json")
+    told = json.loads(out)
+    assert code == 0
+    assert (told["findings"], told["refused"], told["moment"]) == ([], 0, "2014-01-04")
+
+
+def test_without_gold_the_audit_exits_2_and_says_what_makes_it(headrace):
+    code, out, err = headrace("audit", "--moment", "2014-01-04")
+    assert (code, out) == (2, "")
+    assert "no table here" in err
+
+
+def test_without_features_no_training_is_due(headrace):
+    code, _, err = headrace("audit")
+    assert code == 1
+    assert "no training is due" in err

@@ -1,0 +1,244 @@
+"""What an audit makes of bad tables, of a lake's history, and of allowances."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from headrace.errors import LeakFound
+from headrace.evaluation.audit import Leak, Roles, audit
+from headrace.evaluation.audit.finding import Audited, Finding
+from headrace.evaluation.audit.gold import audit_gold
+from headrace.evaluation.audit.judgement import judge
+from headrace.evaluation.splits import time_split
+from headrace.lake import application_id, commit, stage_file
+from headrace.spec import load
+from headrace.spec.model import Allowance
+
+SHOP = Path(__file__).parents[1] / "spec" / "shop.yaml"
+ROWS = 600
+
+
+def parts_of(rows, *, test=True):
+    cuts = [0, rows * 6 // 10, rows * 8 // 10, rows]
+    spans = zip(("train", "validation", "test"), cuts[:-1], cuts[1:], strict=True)
+    found = {name: range(low, high) for name, low, high in spans}
+    return found if test else {"train": range(rows), "validation": [], "test": []}
+
+
+def table(rows=ROWS, **columns):
+    rng = np.random.default_rng(1)
+    y = columns.pop("y", rng.random(rows) < 0.4)
+    return pa.table({"y": y, "a": rng.normal(size=rows), **columns})
+
+
+def audited(rows, *, test=True, **roles):
+    features = tuple(name for name in rows.column_names if name != "y")
+    told = Roles(target="y", features=features, **roles)
+    return audit(rows, roles=told, parts=parts_of(rows.num_rows, test=test))
+
+
+RNG = np.random.default_rng(2)
+BAD = {
+    "all null": {"b": pa.nulls(ROWS)},
+    "all null numbers": {"b": pa.nulls(ROWS, pa.float64())},
+    "all null texts": {"b": pa.nulls(ROWS, pa.string())},
+    "one value": {"b": [1] * ROWS},
+    "not numbers": {"b": RNG.choice([np.nan, np.inf, -np.inf, 1.0], ROWS)},
+    "huge": {"b": RNG.choice([1e308, -1e308, 5e-324], ROWS)},
+    "strings": {"b": RNG.choice(["ß", "日本", "", "\u202e", "a" * 9_000, "🎲"], ROWS)},
+    "dictionary": {"b": pa.array(RNG.choice(["x", "y"], ROWS)).dictionary_encode()},
+    "booleans": {"b": RNG.random(ROWS) < 0.5},
+    "decimals": {"b": pa.array(range(ROWS), pa.decimal128(9, 2))},
+    "lists": {"b": [[1, 2]] * ROWS},
+    "days": {"b": [date(2020, 1, 1) + timedelta(days=n % 9) for n in range(ROWS)]},
+}
+
+
+@pytest.mark.parametrize("columns", BAD.values(), ids=BAD)
+def test_a_strange_column_is_no_leak_and_no_crash(columns):
+    at = pa.array([datetime(2024, 1, 1, tzinfo=UTC)] * ROWS)
+    rows = table(**columns)
+    found = audit(
+        rows.append_column("at", at),
+        roles=Roles(target="y", features=("a", "b"), at="at", file_order=True, order=("b",)),
+        parts=parts_of(ROWS),
+    )
+    assert not found.findings
+
+
+@pytest.mark.parametrize("rows", [0, 1, 2, 7, 40])
+def test_too_few_rows_are_not_judged(rows):
+    y = np.arange(rows) % 2 == 0
+    found = audited(table(rows, y=y, copy=y.astype(float)))
+    assert not found.findings
+    assert Leak.PERFECT_FEATURE in {each.leak for each in found.not_judged}
+    assert all(each.why for each in found.not_judged)
+
+
+def test_a_target_that_never_changes_is_not_judged():
+    found = audited(table(y=np.ones(ROWS, dtype=bool)))
+    assert not found.findings
+    assert {each.why for each in found.not_judged} == {"the target is the same in all rows"}
+
+
+def test_without_later_rows_the_rest_is_still_judged():
+    y = np.arange(ROWS) % 2 == 0
+    found = audited(table(y=y, copy=y.astype(float)), test=False)
+    assert [(each.leak, each.columns) for each in found.findings] == [
+        ("perfect_feature", ("copy",))
+    ]
+    assert {Leak.COLLAPSING_FEATURE, Leak.REPEATED_ROWS} <= {e.leak for e in found.not_judged}
+
+
+def test_ten_thousand_categories_are_no_leak():
+    rng = np.random.default_rng(3)
+    texts = [f"shop {n}" for n in rng.integers(0, 10_000, 20_000)]
+    assert not audited(table(20_000, b=texts)).findings
+
+
+def test_noise_alone_raises_no_alarm_in_a_hundred_columns():
+    rng = np.random.default_rng(4)
+    noise = {f"n{n}": rng.normal(size=2_000) for n in range(60)}
+    noise |= {f"c{n}": rng.choice(list("abcdef"), 2_000) for n in range(40)}
+    assert not audited(table(2_000, **noise)).findings
+
+
+# ------------------------------------------------------------------------------- a lake's history
+
+
+def shop_lake(lake, *, batches):
+    """A look-up of customers that came in batches: (moment of the commit, customers)."""
+    for n, customers in enumerate(batches):
+        path = lake.silver("customers")
+        rows = pa.table({"customer": customers, "age": [30] * len(customers)})
+        rows = rows.append_column("_batch", pa.array([f"b{n}"] * len(customers)))
+        unit = application_id("customers", "check", f"b{n}")
+        commit(path, [stage_file(path, rows)], schema=rows.schema, unit=unit)
+
+
+def shop_rows(days, *, first):
+    """Twenty orders a day; every second one of a customer of the second batch."""
+    count = 20 * days
+    rng = np.random.default_rng(5)
+    day = [first + timedelta(days=n // 20) for n in range(count)]
+    known = [datetime(d.year, d.month, d.day, 20, tzinfo=UTC) for d in day]
+    customers = [f"k{n % 2}{n % 20}" for n in range(count)]
+    orders = {"id": [f"o{n}" for n in range(count)], "customer": customers}
+    rows = pa.table(
+        {
+            "id": orders["id"],
+            "_interval": pa.array(day, pa.date32()),
+            "amount": rng.normal(size=count),
+            "weekday": pa.array(rng.integers(1, 8, count), pa.int32()),
+            "age": pa.array([30] * count),
+            "last_price": rng.normal(size=count),
+            "returned_7d": rng.normal(size=count),
+            "sent_back": rng.random(count) < 0.4,
+            "_target_known_at": pa.array(known, pa.timestamp("us", "UTC")),
+        }
+    )
+    return rows, pa.table(orders)
+
+
+def shop_audit(lake, rows, *, first):
+    pipeline = load(SHOP, environ={})
+    parts = time_split(rows, pipeline, moment=first + timedelta(days=100))
+    return audit_gold(rows, pipeline, parts=parts, lake=lake).audited
+
+
+def customers(batch):
+    return [f"k{batch}{n}" for n in range(20) if n % 2 == batch]
+
+
+def fill(lake, orders):
+    path = lake.silver("orders")
+    commit(path, [stage_file(path, orders)], schema=orders.schema, unit="orders/check/x")
+
+
+def moved(lake, version, at):
+    """Makes a commit of the log look older."""
+    import json
+
+    path = lake.silver("customers") / "_delta_log" / f"{version:020}.json"
+    actions = [json.loads(line) for line in path.read_text().splitlines()]
+    for action in actions:
+        if "commitInfo" in action:
+            action["commitInfo"]["timestamp"] = int(at.timestamp() * 1000)
+    path.write_text("\n".join(map(json.dumps, actions)) + "\n")
+
+
+def test_a_first_back_fill_of_everything_is_no_evidence(lake):
+    first = date(2013, 1, 1)
+    rows, orders = shop_rows(100, first=first)
+    shop_lake(lake, batches=[customers(0), customers(1)])
+    fill(lake, orders)
+    assert not shop_audit(lake, rows, first=first).findings
+
+
+def test_an_entry_that_came_after_its_rows_in_a_live_lake_is_found(lake):
+    first = date(2013, 1, 1)
+    rows, orders = shop_rows(100, first=first)
+    shop_lake(lake, batches=[customers(0), customers(1)])
+    fill(lake, orders)
+    moved(lake, 0, datetime(2013, 1, 20, tzinfo=UTC))  # fed from then on
+    moved(lake, 1, datetime(2013, 3, 30, tzinfo=UTC))
+    found = shop_audit(lake, rows, first=first).findings
+    assert [(each.leak, each.columns) for each in found] == [("rebuilt_lookup", ("age",))]
+    assert found[0].evidence["rows"] > 300
+    assert "came after their moment of prediction" in found[0].sentence
+
+
+def test_an_entry_that_came_with_the_days_own_run_is_no_evidence(lake):
+    first = date(2013, 1, 1)
+    rows, orders = shop_rows(100, first=first)
+    shop_lake(lake, batches=[customers(0), customers(1)])
+    fill(lake, orders)
+    moved(lake, 0, datetime(2013, 1, 20, tzinfo=UTC))
+    moved(lake, 1, datetime(2013, 1, 20, 14, tzinfo=UTC))
+    assert not shop_audit(lake, rows, first=first).findings
+
+
+# ------------------------------------------------------------------------------------ allowances
+
+
+def found_in(*columns):
+    return Finding(Leak.PERFECT_FEATURE, columns, "it tells", "mend it", {"rows": 1})
+
+
+def allowed(*columns, leak="perfect_feature"):
+    return Allowance.model_validate({"leak": leak, "columns": columns, "reason": "known"})
+
+
+@pytest.mark.parametrize(
+    ("finding", "allowance", "refused"),
+    [
+        (found_in("a"), allowed("a"), False),
+        (found_in("a"), allowed("a", "b"), False),
+        (found_in("a", "b"), allowed("a"), True),
+        (found_in("a"), allowed("a", leak="row_order"), True),
+        (found_in("a"), allowed(), True),
+        (found_in(), allowed(), False),
+        (found_in(), allowed("a"), True),
+    ],
+)
+def test_an_allowance_covers_its_kind_in_its_columns_only(finding, allowance, refused):
+    judgement = judge(Audited((finding,)), [allowance])
+    assert bool(judgement.refused) == refused
+    assert bool(judgement.unused) == refused
+
+
+def test_the_error_names_every_finding_its_evidence_and_the_lines_that_allow_it():
+    with pytest.raises(LeakFound) as caught:
+        judge(Audited((found_in("a"), found_in("b", "c"))), []).demand("shop")
+    assert str(caught.value).splitlines()[0].startswith("the audit before training found 2 leaks")
+    assert str(caught.value).count('evidence: {"rows": 1}') == 2
+    assert str(caught.value).endswith(
+        "training:\n  allow:\n"
+        '    - {leak: perfect_feature, columns: [a], reason: "..."}\n'
+        '    - {leak: perfect_feature, columns: [b, c], reason: "..."}'
+    )
