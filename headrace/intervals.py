@@ -178,8 +178,13 @@ def intervals(pipeline: Pipeline, silver: Silver, *, cache: Path) -> list[Interv
             made_of.append(_so_far(rows, found))
     for name, latest in features.latest.items():
         of = latest.source(name)
-        found = days(of, *_usable(sources[of]), known=True)
-        made_of.append(_in_reach(pipeline, found, latest.within))
+        source = sources[of]
+        if source.on_conflict == "latest" and source.happened not in source.key:
+            # A correction may take away a row that happens long after it was known.
+            made_of.append(_so_far(rows, days(of, source.clock, known=True)))
+        else:
+            found = days(of, *_usable(source), known=True)
+            made_of.append(_in_reach(pipeline, found, latest.within))
     for form in features.grouped.values():
         about = about_of(pipeline, form)
         seen = about.event_time if about and about.event_time else None

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from headrace.errors import FeatureError
@@ -465,6 +465,7 @@ def test_content_is_the_same_for_any_partitions_and_order(tmp_path, spark):
 
 
 @settings(max_examples=25, deadline=None)
+@example(seed=2972, name="moves")  # a correction known before the row that it takes away
 @given(
     seed=st.integers(0, 10_000),
     name=st.sampled_from(["visits", "prices", "moves", "plans", "calls", "results"]),
@@ -580,7 +581,7 @@ def test_a_step_adds_columns_and_may_lose_none(tmp_path, spark, monkeypatch):
     (tmp_path / "my_steps.py").write_text(
         "from pyspark.sql import functions as F\n"
         "def ratio(rows):\n"
-        "    return rows.withColumn('per_size', F.col('amount') / F.col('size'))\n"
+        "    return rows.withColumn('per_size', F.try_divide('amount', 'size'))\n"
         "def careless(rows):\n    return rows.select('id')\n"
     )
     rows = world(1)
