@@ -1,0 +1,283 @@
+"""The stage `profile`: what the columns of a table look like at one version, in three passes.
+
+1. `overview`: one aggregation by Spark's own functions, of counts, bounds, moments and quantiles.
+2. `sums`: tasks look at each row once, in numpy: values, bins, sums of pairs and of periods.
+3. `cells`: the same for pairs of categories, where the second pass found any.
+
+Each reads the columns once. What comes back to the driver is bounded by limits, whatever the rows;
+values of which there are many are counted by a shuffle, which spills.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from pyspark.sql import Column, DataFrame, SparkSession, Window
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
+
+from headrace import faults, profiles
+from headrace.lake import Lake
+from headrace.spec.model import Pipeline
+from headrace.stage import Outcome, StageResult
+from spark_jobs import delta
+from spark_jobs import profile_rows as figures
+from spark_jobs.profile_rows import LISTED, MOST_NAMED, PROBABILITIES, Overview, Periods
+from spark_jobs.profile_sums import CELLS, DAY, SUMS, Wanted, cells, sums
+
+ACCURACY = 1_000  # of `approx_percentile`: a rank is off by a thousandth of the rows at most
+SKETCH = 12  # log2 of the buckets of a HyperLogLog sketch: its relative standard error is 1.6 %
+MOST_PAIRED = 60  # numbers that are correlated, the first ones of the table
+_LONGEST = 200  # characters of a text that is counted; those cut are told apart by a hash
+_DAY_S = 86_400
+_OUTER = (0, -1)  # of the probabilities: the span of time where single rows stand far outside
+
+
+def profile(
+    spark: SparkSession, lake: Lake, table: str, *, version: int, pipeline: Pipeline, now: datetime
+) -> StageResult:
+    """Profiles a version of a source's silver or of the features, and keeps it as rows.
+
+    Running again for the same version changes nothing.
+
+    Args:
+        spark: The session.
+        lake: Where the table stands.
+        table: `silver/<source>` or `gold/<pipeline>`.
+        version: The one to read.
+        pipeline: What is declared; tells the column of time, and its zone.
+        now: The moment that the rows carry.
+    """
+    started = time.monotonic()
+    faults.point("profile", "before_read")
+    layer, _, name = table.partition("/")
+    read = delta.read(spark, lake.root / table, version=version)
+    time_column = "_interval"
+    if layer == "silver":
+        source = pipeline.sources[name]
+        time_column = source.event_time or source.known_at or ""
+    kept = [column for column in read.columns if not column.startswith("_")]
+    rows, seconds = described(read, columns=kept, time_column=time_column, zone=pipeline.timezone)
+    faults.point("profile", "after_read")
+    made = profiles.keep(lake, rows, table=table, version=version, profiled_at=now)
+    return StageResult(
+        name="profile",
+        subject=name,
+        units=(f"{layer}-v{version}",),
+        outcome=Outcome.DONE if made.made else Outcome.ALREADY_DONE,
+        rows={"read": int(rows[0]["value"]), "columns": len(kept), "kept": len(rows)},
+        seconds=time.monotonic() - started,
+        tables={"profiles": made.version},
+        detail={"seconds": seconds},
+    )
+
+
+def described(
+    rows: DataFrame, *, columns: Sequence[str], time_column: str = "", zone: str = "UTC"
+) -> tuple[list[dict[str, Any]], dict[str, float]]:
+    """The rows of a profile, without what is the same in all, and the seconds of each pass.
+
+    Args:
+        rows: A table; it is read three times.
+        columns: Those to profile, by any name.
+        time_column: A date or timestamp that places a row in a period; none if empty.
+        zone: Whose calendar the periods are of.
+    """
+    types = [rows.schema[name].dataType for name in columns]
+    frame = _placed(rows, columns, time_column=time_column, zone=zone)
+    clock = [time.monotonic()]
+    count, told, span = overview(frame, columns, types)
+    clock.append(time.monotonic())
+    wanted = Wanted(
+        columns=[column.place for column in told] if count else [],
+        edges={column.place: figures.edges(column) for column in told if column.is_number},
+        scales=_scales(told),
+        counted=[column.place for column in told if column.is_counted],
+        periods=span.starts if span else np.empty(0, np.int64),
+    )
+    summed = _summed(frame, wanted)
+    clock.append(time.monotonic())
+    values = figures.values_of(summed)
+    compared, notes = figures.categories(told, values)
+    named = {
+        place: pa.array([value for value, _ in values[place][:MOST_NAMED]]) for place in compared
+    }
+    crossed = _crossed(frame, named, wanted)
+    clock.append(time.monotonic())
+    found: list[dict[str, Any]] = [{"statistic": "rows", "value": count}]
+    for column in told:
+        own = [*figures.column_rows(column, rows=count, values=values)]
+        if column.place in wanted.edges:
+            own += figures.bin_rows(column, wanted.edges[column.place], summed)
+        found += [{"column": column.name, **row} for row in own]
+    found += figures.pair_rows(told, summed)
+    found += figures.category_rows(told, values, crossed)
+    if span is not None:
+        found += figures.period_rows(told, values, span, summed, crossed)
+    passes = zip(("overview", "sums", "cells"), np.diff(clock).tolist(), strict=True)
+    return [*found, *notes], dict(passes)
+
+
+def overview(
+    frame: DataFrame, names: Sequence[str], types: Sequence[T.DataType]
+) -> tuple[int, list[Overview], Periods | None]:
+    """The first pass: the number of rows, each column by itself, the periods of the table's time.
+
+    Args:
+        frame: Columns `c<place>` and `day`.
+        names: Of the columns.
+        types: Of the columns.
+    """
+    asked = {"rows": F.count(F.lit(1)), "days": _numbers_of(F.unix_date(DAY).cast("double"))}
+    for place, kind in enumerate(map(_kind, types)):
+        column = F.col(f"c{place}")
+        asked[f"present{place}"] = F.count(column)
+        if kind == "real":
+            asked[f"nan{place}"] = F.count_if(F.isnan(column))
+            asked[f"infinite{place}"] = F.count_if(_is_infinite(column))
+        if kind != "other":
+            # `approx_count_distinct` is five times as slow at this error.
+            value = F.when(column.isNotNull(), F.xxhash64(column))
+            distinct = F.hll_sketch_estimate(F.hll_sketch_agg(value, F.lit(SKETCH)))
+            asked[f"distinct{place}"] = distinct
+            asked[f"numbers{place}"] = _numbers_of(F.col(f"x{place}"))
+    row = frame.agg(*(column.alias(name) for name, column in asked.items())).collect()[0].asDict()
+    told = []
+    for place, (name, kind) in enumerate(zip(names, types, strict=True)):
+        numbers = row.get(f"numbers{place}")
+        has_any = numbers is not None and numbers["min"] is not None
+        told.append(
+            Overview(
+                place=place,
+                name=name,
+                type=kind.simpleString(),
+                kind=_kind(kind),
+                present=row[f"present{place}"],
+                nan=row.get(f"nan{place}", 0),
+                infinite=row.get(f"infinite{place}", 0),
+                distinct=row.get(f"distinct{place}"),
+                numbers={
+                    n: numbers[n] for n in ("min", "max", "mean", "std") if numbers[n] is not None
+                }
+                if has_any
+                else {},
+                quantiles=numbers["quantiles"] if has_any else (),
+            )
+        )
+    days = row["days"]
+    if days["min"] is None:
+        return row["rows"], told, None
+    outer = [days["quantiles"][end] for end in _OUTER]
+    whole = figures.periods(int(days["min"]), int(days["max"]))
+    return row["rows"], told, whole or figures.periods(int(outer[0]), int(outer[1]))
+
+
+def _numbers_of(number: Column) -> Column:
+    quantiles = F.percentile_approx(number, list(PROBABILITIES), ACCURACY)
+    return F.struct(
+        F.min(number).alias("min"),
+        F.max(number).alias("max"),
+        F.avg(number).alias("mean"),
+        F.stddev_samp(number).alias("std"),
+        quantiles.alias("quantiles"),
+    )
+
+
+def _summed(frame: DataFrame, wanted: Wanted) -> pa.Table:
+    """The second pass: rows of `SUMS`, no more than `LISTED` of a kind and column."""
+    asked = [F.col(f"c{place}").isNotNull().alias(f"p{place}") for place in wanted.columns]
+    asked += [F.col(f"x{place}") for place in wanted.edges]
+    asked += [_label(place) for place in wanted.counted]
+    parts = frame.select(*asked, DAY).mapInArrow(partial(sums, wanted=wanted), SUMS)
+    added = parts.groupBy("kind", "a", "b", "label").agg(
+        *(F.sum(name).alias(name) for name in ("n", "x", "y", "xx", "yy", "xy"))
+    )
+    first = Window.partitionBy("kind", "a").orderBy(F.desc("n"), "label", "b")
+    ranked = added.withColumn("rank", F.row_number().over(first))
+    return ranked.where(F.col("rank") <= LISTED).drop("rank").toArrow()
+
+
+def _crossed(frame: DataFrame, named: dict[int, pa.Array], wanted: Wanted) -> pa.Table:
+    """The third pass: rows of `CELLS`; none where there is no category."""
+    work = partial(cells, values=named, periods=wanted.periods)
+    asked = frame.select(*(_label(place) for place in named), DAY)
+    if not named:
+        asked = asked.limit(0)
+    return (
+        asked.mapInArrow(work, CELLS).groupBy("a", "b", "cell").agg(F.sum("n").alias("n")).toArrow()
+    )
+
+
+def _placed(rows: DataFrame, columns: Sequence[str], *, time_column: str, zone: str) -> DataFrame:
+    """The columns as `c<place>`, whatever they are called, their numbers as `x<place>`, the `day`."""
+    day = F.lit(None).cast("date")
+    if time_column:
+        moment = _column(time_column)
+        day = moment
+        if not isinstance(rows.schema[time_column].dataType, T.DateType):
+            day = F.to_date(F.from_utc_timestamp(moment, zone))
+    placed = []
+    for place, name in enumerate(columns):
+        column, kind = _column(name), _kind(rows.schema[name].dataType)
+        placed.append(column.alias(f"c{place}"))
+        if kind != "other":
+            placed.append(_number(column, kind).alias(f"x{place}"))
+    return rows.select(*placed, day.alias(DAY))
+
+
+def _column(name: str) -> Column:
+    return F.col("`" + name.replace("`", "``") + "`")
+
+
+def _kind(kind: T.DataType) -> str:
+    known: tuple[tuple[str, tuple[type[T.DataType], ...]], ...] = (
+        ("flag", (T.BooleanType,)),
+        ("whole", (T.IntegralType,)),
+        ("real", (T.FractionalType,)),
+        ("date", (T.DateType,)),
+        ("moment", (T.TimestampType, T.TimestampNTZType)),
+        ("text", (T.StringType,)),
+    )
+    return next((name for name, types in known if isinstance(kind, types)), "other")
+
+
+def _number(column: Column, kind: str) -> Column:
+    """A finite number of each value, or null; of a text its length."""
+    if kind == "text":
+        return F.length(column).cast("double")
+    if kind == "date":
+        return (F.unix_date(column) * F.lit(_DAY_S).cast("bigint")).cast("double")
+    if kind == "moment":
+        return column.cast("timestamp").cast("double")
+    if kind == "flag":
+        return column.cast("int").cast("double")
+    number = column.cast("double")
+    return F.when(~F.isnan(number) & ~_is_infinite(number), number)
+
+
+def _is_infinite(number: Column) -> Column:
+    return F.abs(number) == F.lit(float("inf"))
+
+
+def _label(place: int) -> Column:
+    """The value as text; a long one is cut, and keeps a hash of the whole."""
+    text = F.col(f"c{place}").cast("string")
+    cut = F.concat(F.substring(text, 1, _LONGEST), F.lit("… #"), F.hex(F.xxhash64(text)))
+    return F.when(F.length(text) <= _LONGEST, text).otherwise(cut).alias(f"v{place}")
+
+
+def _scales(told: Sequence[Overview]) -> dict[int, tuple[float, float]]:
+    """Mean and deviation of the numbers that vary; moments are not compared."""
+    found = {
+        column.place: (column.numbers["mean"], column.numbers.get("std", 0.0))
+        for column in told
+        if column.is_number and column.kind in {"whole", "real", "flag"}
+    }
+    varying = [place for place, (_, std) in found.items() if 0 < std < float("inf")]
+    return {place: found[place] for place in varying[:MOST_PAIRED]}
