@@ -22,13 +22,12 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from headrace.lake import Lake
-    from headrace.profiles import ColumnProfile, Profile
+    from headrace.profiles import Profile
     from headrace.settings import Settings
     from headrace.spec.model import Pipeline
 
 app = typer.Typer()
 GOLD = "gold"
-_WIDTH = 140  # of lines where no terminal limits them
 _TOP, _PAIRS, _LONGEST = 3, 8, 18
 
 
@@ -129,47 +128,39 @@ def _made(
 
 
 def _print(found: Profile) -> None:
-    from headrace.report.profiles import sparkline, summary
+    from headrace.report.profiles import sparkline, summary, tops
     from headrace.report.wording import figure, percent, shown
 
-    width = OUT.width if OUT.is_terminal else _WIDTH
     OUT.print(f"{found.table}, version {found.version}: {found.rows:,} rows")
     grid = Grid()
-    for name in ("column", "type", "missing", "distinct", "least", "median", "greatest"):
-        right = name not in {"column", "type"}
+    for name in ("column", "type", "missing", "distinct", "least · median · greatest"):
+        right = name in {"missing", "distinct"}
         grid.add_column(name, justify="right" if right else "left", overflow="fold")
-    grid.add_column("histogram", no_wrap=True)
-    grid.add_column("top values", overflow="fold")
+    grid.add_column("histogram or top values", overflow="fold", min_width=15)
     for column in found.columns:
         distinct = column.of.get("distinct", ())
         about = "" if not distinct or distinct[0]["text"] == "exact" else "≈"
+        values = ", ".join(
+            f"{shown(text, _LONGEST)} {100 * share:.0f} %" for text, share in tops(column, _TOP)
+        )
         grid.add_row(
             escape(shown(column.name, 40)),
             column.type,
             percent(column.missing),
             about + figure(column["distinct"]),
-            *summary(column),
-            sparkline(column),
-            escape(_top(column)),
+            ("length " if "length_min" in column.of else "") + " · ".join(summary(column)),
+            escape(values) if column.type in {"string", "boolean"} else sparkline(column),
         )
-    OUT.print(grid, width=width)
+    OUT.print(grid)
     if found.pairs:
         OUT.print("strongest pairs:")
     for statistic, row in found.pairs[:_PAIRS]:
         measure = "r" if statistic == "correlation" else "V"
         pair = f"{shown(row['column'], 40)} and {shown(row['key'], 40)}"
         OUT.print(f"  {measure} = {row['value']:+.2f}  {escape(pair)}", highlight=False)
+    for note in found.notes:
+        OUT.print(f"note: {escape(shown(note, 200))}", highlight=False)
     periods = found.of.get("period", ())
     if periods:
         span = f"{periods[0]['key']} to {periods[-1]['key']}"
         OUT.print(f"over time: {len(periods)} {periods[0]['text']}s, {span}, on the page")
-
-
-def _top(column: ColumnProfile) -> str:
-    from headrace.report.wording import shown
-
-    rows = column.of.get("top", ())[:_TOP]
-    return ", ".join(
-        f"{shown(row['key'] or '(empty)', _LONGEST)} {100 * row['value'] / row['rows']:.0f} %"
-        for row in rows
-    )

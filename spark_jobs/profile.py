@@ -215,7 +215,7 @@ def _crossed(frame: DataFrame, named: dict[int, pa.Array], wanted: Wanted) -> pa
 
 
 def _placed(rows: DataFrame, columns: Sequence[str], *, time_column: str, zone: str) -> DataFrame:
-    """The columns as `c<place>`, whatever they are called, their numbers as `x<place>`, the `day`."""
+    """The columns as `c<place>`, whatever their names, their numbers as `x<place>`, the `day`."""
     day = F.lit(None).cast("date")
     if time_column:
         moment = _column(time_column)

@@ -18,7 +18,7 @@ BINS = 30
 MOST_PERIODS = 60
 MOST_COUNTED = 50  # distinct numbers, up to which they are counted as values too
 MOST_CATEGORIES, MOST_NAMED = 15, 20  # columns, and values of each; the others are one value
-LISTED = 100  # rows that come back of one kind and column; no other limit here is greater
+LISTED = 200  # rows that come back of one kind and column; no other limit here is greater
 _OVER_TIME = 5  # values of a category whose shares are told per period
 _KEY_LIKE = 0.9  # distinct values per row from which a text is rather a key than a category
 _FEW = 1_000  # rows up to which it is counted all the same
@@ -138,9 +138,8 @@ def edges(column: Overview) -> Floats:
         found = np.linspace(low, high, BINS + 1 if high > low else 2)
     else:
         found = np.array([low, high])
-    inner = found[(found > least) & (found < most)]
-    outer = [min(found[0], least)], [max(found[-1], most)]
-    return np.unique(np.concatenate([outer[0], found[:1], inner, found[-1:], outer[1]]))
+    rising = np.unique([min(found[0], least), *found, max(found[-1], most)])
+    return rising if len(rising) > 1 else np.repeat(rising, 2)
 
 
 def values_of(summed: pa.Table) -> Values:
@@ -239,7 +238,7 @@ def bin_rows(column: Overview, bounds: Floats, summed: pa.Table) -> Rows:
 def pair_rows(columns: Sequence[Overview], summed: pa.Table) -> Rows:
     """Pearson's correlation of each pair of numbers, over rows where both are finite."""
     for row in _of(summed, "pair"):
-        value = pearson(*(row[name] for name in ("n", "x", "y", "xx", "yy", "xy")))
+        value = pearson(**{name: row[name] for name in ("n", "x", "y", "xx", "yy", "xy")})
         if value is not None:
             yield {
                 "column": columns[row["a"]].name,
@@ -250,7 +249,7 @@ def pair_rows(columns: Sequence[Overview], summed: pa.Table) -> Rows:
             }
 
 
-def pearson(n: int, x: float, y: float, xx: float, yy: float, xy: float) -> float | None:
+def pearson(*, n: int, x: float, y: float, xx: float, yy: float, xy: float) -> float | None:
     """Pearson's correlation from sums; None where either does not vary."""
     if n < 2:  # noqa: PLR2004 - one point has no direction
         return None
@@ -303,7 +302,7 @@ def period_rows(
     summed: pa.Table,
     crossed: pa.Table,
 ) -> Rows:
-    """Rows of each period; of each column the share of nulls and the mean, or of top values."""
+    """Rows of each period; of each column nulls, and the mean or shares of top values."""
     days = found.first_days
     rows = {row["b"]: row["n"] for row in _of(summed, "rows")}
     for place, day in enumerate(days):
@@ -321,10 +320,8 @@ def period_rows(
             continue
         same = {"column": columns[row["a"]].name, "key": days[row["b"]], "place": row["b"]}
         yield {**same, "statistic": "period_missing", "value": 1 - row["n"] / of, "rows": of}
-        if row["y"]:
-            mean = row["x"] / row["y"]
-            text = _moment(columns[row["a"]], mean)
-            told = {"value": mean, "rows": int(row["y"]), "text": text}
+        if row["y"] and columns[row["a"]].kind not in {"moment", "date"}:
+            told = {"value": row["x"] / row["y"], "rows": int(row["y"])}
             yield {**same, "statistic": "period_mean", **told}
     for (a, b), cells in _cells(crossed).items():
         if b >= 0:

@@ -1,4 +1,4 @@
-"""The self-contained HTML page of a run, or of a profile, made from its records and from the tables of the lake."""
+"""The self-contained HTML pages of a run and of a profile, made from what the lake holds."""
 
 from headrace.report.page import latest, write, write_profile
 

@@ -22,6 +22,7 @@ PROFILE = "profile-"  # how the name of its page begins; a run's begins with its
 MOST_COLUMNS, MOST_HEAT, MOST_STRONG = 150, 30, 20
 _WIDTH, _HEIGHT, _LINE_HEIGHT = 320, 90, 56
 _CELL, _NAMES = 24, 150
+_TOPS, _FEW_TOPS = 8, 3  # values shown, without and with a histogram
 _LEVELS = 5  # of colour, for the strength of a pair
 _SHADES = "▁▂▃▄▅▆▇█"
 
@@ -57,6 +58,7 @@ class ColumnChart:
     column: ColumnProfile
     bins: list[Bin]
     facts: list[tuple[str, str]]
+    tops: list[tuple[str, float]]
     trends: list[Trend]
 
 
@@ -83,7 +85,7 @@ def drawn(profile: Profile) -> dict[str, Any]:
     return {
         "profile": profile,
         "columns": [column_chart(c, profile) for c in profile.columns[:MOST_COLUMNS]],
-        "rows": _trend("rows", [(row, row["value"]) for row in days], least=0.0),
+        "rows": _trend("rows", [row["value"] for row in days], from_zero=True),
         "periods": days,
         "heat_maps": [heat for heat in maps if heat.names],
         "strongest": profile.pairs[:MOST_STRONG],
@@ -112,22 +114,27 @@ def newest_profiles(lake: Lake, pipeline: Pipeline) -> list[tuple[Profile, Path]
     return [(profile, page_of(lake, profile)) for profile in found]
 
 
-def told(column: ColumnProfile, row: Row | None) -> str:
-    """A statistic as a reader sees it: a moment as ISO text, else a number."""
-    if row is None:
-        return "—"
-    return str(row["text"]) if column.is_moment and row["text"] else figure(row["value"])
+def told(row: Row) -> str:
+    """A statistic as a reader sees it: a moment as text, else a number."""
+    text = row["text"]
+    return str(text).replace("T", " ").removesuffix(":00") if text else figure(row["value"])
 
 
-def summary(column: ColumnProfile) -> tuple[str, str, str]:
-    """Least, median and greatest value; of a text its lengths."""
+def summary(column: ColumnProfile) -> tuple[str, ...]:
+    """Least, median and greatest value; of a text its lengths; dashes where there is none."""
     prefix = "length_" if "length_min" in column.of else ""
     median = [row for row in column.of.get(f"{prefix}quantile", ()) if row["key"] == "0.5"]
     least, most = (column.of.get(prefix + name, ()) for name in ("min", "max"))
-    least_told, median_told, most_told = (
-        told(column, rows[0] if rows else None) for rows in (least, median, most)
-    )
-    return least_told, median_told, most_told
+    return tuple(told(rows[0]) if rows else "—" for rows in (least, median, most))
+
+
+def tops(column: ColumnProfile, most: int) -> list[tuple[str, float]]:
+    """Its most frequent values, and their shares of the values that are there."""
+    rows = column.of.get("top", ())[:most]
+    texts = [row["key"] or "(empty)" for row in rows]
+    if column.type in {"double", "float"}:
+        texts = [figure(float(row["key"])) for row in rows]
+    return [(text, row["value"] / row["rows"]) for text, row in zip(texts, rows, strict=True)]
 
 
 def sparkline(column: ColumnProfile, most: int = 15) -> str:
@@ -144,18 +151,19 @@ def sparkline(column: ColumnProfile, most: int = 15) -> str:
 def column_chart(column: ColumnProfile, profile: Profile) -> ColumnChart:
     """Histogram, figures and change over time of one column."""
     days = profile.of.get("period", ())
-    trends = [_over(days, column.of.get("period_missing", ()), "missing", least=0.0)]
-    trends.append(_over(days, column.of.get("period_mean", ()), "mean"))
+    lines = [("mean", column.of.get("period_mean", ()))]
     shares: dict[str, list[Row]] = {}
     for row in column.of.get("period_share", ()):
         shares.setdefault(row["text"], []).append(row)
-    trends += [_over(days, rows, f"share of {value}", least=0.0) for value, rows in shares.items()]
-    if not any(row["value"] for row in column.of.get("period_missing", ())):
-        trends = trends[1:]
+    lines += [(f"share of {value or '(empty)'}", rows) for value, rows in shares.items()]
+    if column.missing:
+        lines.append(("missing", column.of.get("period_missing", ())))
+    trends = [_over(days, rows, says, from_zero=says != "mean") for says, rows in lines]
     return ColumnChart(
         column=column,
         bins=_bins(column),
         facts=_facts(column),
+        tops=tops(column, _TOPS if "bin" not in column.of else _FEW_TOPS),
         trends=[trend for trend in trends if trend.pieces],
     )
 
@@ -182,12 +190,12 @@ def _facts(column: ColumnProfile) -> list[tuple[str, str]]:
     prefix = "length_" if "length_min" in column.of else ""
     word = "length, " if prefix else ""
     found = [
-        (word + name, told(column, column.of[prefix + name][0]))
+        (word + name, told(column.of[prefix + name][0]))
         for name in ("min", "max", "mean", "std")
         if prefix + name in column.of and not (name == "std" and column.is_moment)
     ]
     found += [
-        (f"{word}{100 * float(row['key']):.0f} %", told(column, row))
+        (f"{word}{100 * float(row['key']):.0f} %", told(row))
         for row in column.of.get(f"{prefix}quantile", ())
     ]
     found += [(name, figure(column[name])) for name in ("nan", "infinite") if column[name]]
@@ -225,28 +233,21 @@ def _bins(column: ColumnProfile) -> list[Bin]:
     return made
 
 
-def _over(
-    days: Sequence[Row], rows: Sequence[Row], says: str, *, least: float | None = None
-) -> Trend:
-    of = {row["place"]: row for row in rows}
-    points = [(day, of[day["place"]]["value"] if day["place"] in of else None) for day in days]
-    trend = _trend(says, points, least=least)
-    moments = [row["text"] for row in rows if row["text"]] if says == "mean" else []
-    return Trend(says, trend.pieces, min(moments), max(moments)) if moments else trend
+def _over(days: Sequence[Row], rows: Sequence[Row], says: str, *, from_zero: bool) -> Trend:
+    of = {row["place"]: row["value"] for row in rows}
+    return _trend(says, [of.get(day["place"]) for day in days], from_zero=from_zero)
 
 
-def _trend(
-    says: str, points: Sequence[tuple[Row, float | None]], *, least: float | None = None
-) -> Trend:
+def _trend(says: str, points: Sequence[float | None], *, from_zero: bool) -> Trend:
     """A line that is broken where a period has no value."""
-    values = [value for _, value in points if value is not None]
+    values = [value for value in points if value is not None]
     if not values:
         return Trend(says, [], "", "")
-    low, high = min([*values, *([] if least is None else [least])]), max(values)
+    low, high = min(values), max(values)
     x = Scale(0, max(len(points) - 1, 1), 3, _WIDTH - 3)
-    y = Scale(low, high, _LINE_HEIGHT - 5, 5)
+    y = Scale(min(low, 0.0) if from_zero else low, high, _LINE_HEIGHT - 5, 5)
     pieces: list[list[Point]] = [[]]
-    for place, (_, value) in enumerate(points):
+    for place, value in enumerate(points):
         if value is not None:
             pieces[-1].append((x(place), y(value)))
         elif pieces[-1]:

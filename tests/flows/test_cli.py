@@ -9,7 +9,7 @@ import pytest
 from headrace.lake import Lake, Table, commit, stage_file
 from headrace.lake.claims import Disk, claimed
 
-COMMANDS = ("validate", "plan", "run", "train", "score", "backfill", "models", "report")
+COMMANDS = ("validate", "plan", "run", "train", "score", "backfill", "models", "report", "profile")
 ENGINES = ("pyspark", "ray", "prefect", "great_expectations")
 
 
