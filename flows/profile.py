@@ -136,7 +136,7 @@ def _print(found: Profile) -> None:
     for name in ("column", "type", "missing", "distinct", "least · median · greatest"):
         right = name in {"missing", "distinct"}
         grid.add_column(name, justify="right" if right else "left", overflow="fold")
-    grid.add_column("histogram or top values", overflow="fold", min_width=15)
+    grid.add_column("histogram or top values", overflow="fold", min_width=12)
     for column in found.columns:
         distinct = column.of.get("distinct", ())
         about = "" if not distinct or distinct[0]["text"] == "exact" else "≈"

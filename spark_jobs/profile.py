@@ -14,11 +14,12 @@ import time
 from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
+from math import isfinite
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from pyspark.sql import Column, DataFrame, SparkSession, Window
+from pyspark.sql import Column, DataFrame, Row, SparkSession, Window
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
@@ -162,11 +163,7 @@ def overview(
                 nan=row.get(f"nan{place}", 0),
                 infinite=row.get(f"infinite{place}", 0),
                 distinct=row.get(f"distinct{place}"),
-                numbers={
-                    n: numbers[n] for n in ("min", "max", "mean", "std") if numbers[n] is not None
-                }
-                if has_any
-                else {},
+                numbers=_finite(numbers) if has_any else {},
                 quantiles=numbers["quantiles"] if has_any else (),
             )
         )
@@ -187,6 +184,12 @@ def _numbers_of(number: Column) -> Column:
         F.stddev_samp(number).alias("std"),
         quantiles.alias("quantiles"),
     )
+
+
+def _finite(numbers: Row) -> dict[str, float]:
+    """Those that are there: one row has no deviation, and that of huge numbers is infinite."""
+    told = {name: numbers[name] for name in ("min", "max", "mean", "std")}
+    return {name: value for name, value in told.items() if value is not None and isfinite(value)}
 
 
 def _summed(frame: DataFrame, wanted: Wanted) -> pa.Table:
@@ -274,10 +277,12 @@ def _label(place: int) -> Column:
 
 def _scales(told: Sequence[Overview]) -> dict[int, tuple[float, float]]:
     """Mean and deviation of the numbers that vary; moments are not compared."""
-    found = {
-        column.place: (column.numbers["mean"], column.numbers.get("std", 0.0))
+    varying = [
+        column
         for column in told
-        if column.is_number and column.kind in {"whole", "real", "flag"}
+        if column.kind in {"whole", "real", "flag"} and column.numbers.get("std")
+    ]
+    return {
+        column.place: (column.numbers["mean"], column.numbers["std"])
+        for column in varying[:MOST_PAIRED]
     }
-    varying = [place for place, (_, std) in found.items() if 0 < std < float("inf")]
-    return {place: found[place] for place in varying[:MOST_PAIRED]}

@@ -320,7 +320,8 @@ def period_rows(
             continue
         same = {"column": columns[row["a"]].name, "key": days[row["b"]], "place": row["b"]}
         yield {**same, "statistic": "period_missing", "value": 1 - row["n"] / of, "rows": of}
-        if row["y"] and columns[row["a"]].kind not in {"moment", "date"}:
+        is_moment = columns[row["a"]].kind in {"moment", "date"}
+        if row["y"] and math.isfinite(row["x"]) and not is_moment:
             told = {"value": row["x"] / row["y"], "rows": int(row["y"])}
             yield {**same, "statistic": "period_mean", **told}
     for (a, b), cells in _cells(crossed).items():

@@ -137,8 +137,8 @@ def tops(column: ColumnProfile, most: int) -> list[tuple[str, float]]:
     return [(text, row["value"] / row["rows"]) for text, row in zip(texts, rows, strict=True)]
 
 
-def sparkline(column: ColumnProfile, most: int = 15) -> str:
-    """The histogram in a few characters; bins in twos where there are more."""
+def sparkline(column: ColumnProfile, most: int = 12) -> str:
+    """The histogram in a few characters; neighbours together where there are more bins."""
     counts = [int(row["value"]) for row in column.of.get("bin", ())]
     together = math.ceil(len(counts) / most) or 1
     counts = [sum(counts[n : n + together]) for n in range(0, len(counts), together)]
