@@ -207,12 +207,12 @@ class Execution:
     def profile(self, table: str, *, version: int) -> StageResult:
         """The stage `profile` of a table; no part of a run."""
         spark = self._spark()
-        from spark_jobs import profile
+        from spark_jobs import profiling
 
         return self._call(
             "profile",
             table.partition("/")[2],
-            lambda: profile.profile(
+            lambda: profiling.profile(
                 spark, self.lake, table, version=version, pipeline=self.pipeline, now=self.now
             ),
         )

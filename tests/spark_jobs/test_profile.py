@@ -15,26 +15,25 @@ from scipy import stats
 import headrace
 from headrace.lake import Table
 from headrace.stage import Outcome
-from spark_jobs.profile_rows import (
+from spark_jobs.profiling.columns import (
     BINS,
     MOST_PERIODS,
     PROBABILITIES,
     Overview,
-    cramers_v,
     edges,
-    pearson,
     periods,
 )
-from spark_jobs.profile_sums import Wanted, cells, sums
+from spark_jobs.profiling.rows import cramers_v, pearson
+from spark_jobs.profiling.sums import Wanted, cells, sums
 
 NAN, INF = float("nan"), float("inf")
 LONG = "x" * 10_000
 
 
 def described(frame, **options):
-    from spark_jobs import profile
+    from spark_jobs import profiling
 
-    rows, seconds = profile.described(frame, columns=frame.columns, **options)
+    rows, seconds = profiling.described(frame, columns=frame.columns, **options)
     assert set(seconds) == {"overview", "sums", "cells"}
     return rows
 
@@ -201,13 +200,13 @@ def test_many_categories_are_counted_exactly_and_a_key_is_not(spark):
 
 
 def test_a_version_is_profiled_once_and_read_without_an_engine(trips):
-    from spark_jobs import profile
+    from spark_jobs import profiling
 
     lines = [f"{n},A,2013-12-0{1 + n % 3} 10:00:00,{n / 4}" for n in range(20)]
     trips.deliver("trips", "a.csv", *lines)
     trips.publish("trips")
     results = [
-        profile.profile(
+        profiling.profile(
             trips.spark,
             trips.lake,
             "silver/trips",
