@@ -68,24 +68,21 @@ def overview(
             asked[f"distinct{place}"] = distinct
             asked[f"numbers{place}"] = _numbers_of(F.col(f"x{place}"))
     row = frame.agg(*(column.alias(name) for name, column in asked.items())).collect()[0].asDict()
-    told = []
-    for place, (name, kind) in enumerate(zip(names, types, strict=True)):
-        numbers = row.get(f"numbers{place}")
-        has_any = numbers is not None and numbers["min"] is not None
-        told.append(
-            Overview(
-                place=place,
-                name=name,
-                type=kind.simpleString(),
-                kind=_kind(kind),
-                present=row[f"present{place}"],
-                nan=row.get(f"nan{place}", 0),
-                infinite=row.get(f"infinite{place}", 0),
-                distinct=row.get(f"distinct{place}"),
-                numbers=_finite(numbers) if has_any else {},
-                quantiles=numbers["quantiles"] if has_any else (),
-            )
+    told = [
+        Overview(
+            place=place,
+            name=name,
+            type=kind.simpleString(),
+            kind=_kind(kind),
+            present=row[f"present{place}"],
+            nan=row.get(f"nan{place}", 0),
+            infinite=row.get(f"infinite{place}", 0),
+            distinct=row.get(f"distinct{place}"),
+            numbers=_finite(row.get(f"numbers{place}")),
+            quantiles=(row.get(f"numbers{place}") or {"quantiles": None})["quantiles"] or (),
         )
+        for place, (name, kind) in enumerate(zip(names, types, strict=True))
+    ]
     days = row["days"]
     if days["min"] is None:
         return row["rows"], told, None
@@ -105,10 +102,11 @@ def _numbers_of(number: Column) -> Column:
     )
 
 
-def _finite(numbers: Row) -> dict[str, float]:
+def _finite(numbers: Row | None) -> dict[str, float]:
     """Those that are there: one row has no deviation, and that of huge numbers is infinite."""
-    told = {name: numbers[name] for name in ("min", "max", "mean", "std")}
-    return {name: value for name, value in told.items() if value is not None and isfinite(value)}
+    told = {} if numbers is None else numbers.asDict()
+    found = {name: told.get(name) for name in ("min", "max", "mean", "std")}
+    return {name: value for name, value in found.items() if value is not None and isfinite(value)}
 
 
 def summed(frame: DataFrame, wanted: Wanted) -> pa.Table:

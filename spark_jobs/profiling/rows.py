@@ -26,10 +26,10 @@ _OVER_TIME = 5  # values of a category whose shares are told per period
 Rows = Iterator[dict[str, Any]]  # of `headrace.profiles.SCHEMA`, without what is the same in all
 
 
-def values_of(summed: pa.Table) -> Values:
+def values_of(sums: pa.Table) -> Values:
     """The values that the second pass counted."""
     found: dict[int, list[tuple[str, int]]] = {}
-    for row in _of(summed, "value"):
+    for row in _of(sums, "value"):
         found.setdefault(row["a"], []).append((row["label"], row["n"]))
     return {a: sorted(each, key=lambda pair: (-pair[1], pair[0])) for a, each in found.items()}
 
@@ -37,7 +37,7 @@ def values_of(summed: pa.Table) -> Values:
 def column_rows(column: Overview, *, rows: int, values: Values) -> Rows:
     """What is told of one column by itself; of a text the lengths are its numbers."""
     listed = values.get(column.place, ())
-    same = {"column": column.name, "rows": rows}
+    same: dict[str, Any] = {"column": column.name, "rows": rows}
     yield {**same, "statistic": "type", "text": column.type, "place": column.place}
     yield {**same, "statistic": "missing", "value": rows - column.present}
     if column.kind == "real":
@@ -47,8 +47,8 @@ def column_rows(column: Overview, *, rows: int, values: Values) -> Rows:
     if column.distinct is not None:
         exact = column.place in values and len(listed) < LISTED
         count = len(listed) if exact else min(column.distinct, column.present)
-        text = "exact" if exact else "estimated"
-        yield {**same, "statistic": "distinct", "value": count, "text": text}
+        how = "exact" if exact else "estimated"
+        yield {**same, "statistic": "distinct", "value": count, "text": how}
     for place, (value, count) in enumerate(listed[:MOST_NAMED]):
         yield {**same, "statistic": "top", "key": value, "place": place, "value": count}
     same["rows"] = column.present - column.nan - column.infinite
@@ -67,9 +67,9 @@ def column_rows(column: Overview, *, rows: int, values: Values) -> Rows:
         }
 
 
-def bin_rows(column: Overview, bounds: Floats, summed: pa.Table) -> Rows:
+def bin_rows(column: Overview, bounds: Floats, sums: pa.Table) -> Rows:
     """The histogram of a column; a bin holds its lower bound, the last one both."""
-    counts = {row["b"]: row["n"] for row in _of(summed, "bin") if row["a"] == column.place}
+    counts = {row["b"]: row["n"] for row in _of(sums, "bin") if row["a"] == column.place}
     for place, (low, high) in enumerate(pairwise(bounds.tolist())):
         yield {
             "column": column.name,
@@ -82,9 +82,9 @@ def bin_rows(column: Overview, bounds: Floats, summed: pa.Table) -> Rows:
         }
 
 
-def pair_rows(columns: Sequence[Overview], summed: pa.Table) -> Rows:
+def pair_rows(columns: Sequence[Overview], sums: pa.Table) -> Rows:
     """Pearson's correlation of each pair of numbers, over rows where both are finite."""
-    for row in _of(summed, "pair"):
+    for row in _of(sums, "pair"):
         value = pearson(**{name: row[name] for name in ("n", "x", "y", "xx", "yy", "xy")})
         if value is not None:
             yield {
@@ -123,14 +123,14 @@ def cramers_v(counts: Ints) -> float | None:
     return min(1.0, math.sqrt(surplus / left)) if left > 0 else None
 
 
-def category_rows(columns: Sequence[Overview], values: Values, crossed: pa.Table) -> Rows:
+def category_rows(columns: Sequence[Overview], values: Values, cells: pa.Table) -> Rows:
     """Cramér's V of each pair of categories, over rows where both are present."""
-    for (a, b), cells in _cells(crossed).items():
+    for (a, b), found in _cells(cells).items():
         if b < 0:
             continue
         sizes = [min(len(values[place]), MOST_NAMED) + 1 for place in (a, b)]
         counts = np.zeros(sizes[0] * sizes[1], np.int64)
-        counts[list(cells)] = list(cells.values())
+        counts[list(found)] = list(found.values())
         value = cramers_v(counts.reshape(sizes))
         if value is not None:
             yield {
@@ -198,15 +198,16 @@ def note(text: str, column: Overview | None = None) -> dict[str, Any]:
     return {"column": column.name if column else None, "statistic": "note", "text": text}
 
 
-def _cells(crossed: pa.Table) -> dict[tuple[int, int], dict[int, int]]:
+def _cells(cells: pa.Table) -> dict[tuple[int, int], dict[int, int]]:
     found: dict[tuple[int, int], dict[int, int]] = {}
-    for row in crossed.to_pylist():
+    for row in cells.to_pylist():
         found.setdefault((row["a"], row["b"]), {})[row["cell"]] = row["n"]
     return found
 
 
-def _of(summed: pa.Table, kind: str) -> list[dict[str, Any]]:
-    return summed.filter(pc.equal(summed["kind"], kind)).to_pylist()
+def _of(sums: pa.Table, kind: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = sums.filter(pc.equal(sums["kind"], kind)).to_pylist()
+    return found
 
 
 def _moment(column: Overview, seconds: float) -> str | None:

@@ -81,10 +81,10 @@ def sums(batches: Iterable[pa.RecordBatch], wanted: Wanted) -> Iterator[pa.Recor
                 finite[place] += _per_period(period, mask, spans)
                 totals[place] += np.bincount(period[mask], found[mask], spans)
     yield _batch(
-        "bin", ((p, k, {"n": n}) for p, found in bins.items() for k, n in enumerate(found))
+        "bin", ((p, k, {"n": n}) for p, found in bins.items() for k, n in enumerate(found.tolist()))
     )
     yield _batch("pair", _told(paired, pairs))
-    yield _batch("rows", ((-1, k, {"n": n}) for k, n in enumerate(rows)))
+    yield _batch("rows", ((-1, k, {"n": n}) for k, n in enumerate(rows.tolist())))
     none = np.zeros(spans)
     yield _batch(
         "period",
@@ -183,11 +183,12 @@ def _told(paired: Sequence[int], pairs: Floats) -> Iterator[tuple[int, int, Mapp
 
 
 def _per_period(period: Ints, mask: NDArray[np.bool_], spans: int) -> Ints:
-    return np.bincount(period[mask], minlength=spans)
+    found: Ints = np.bincount(period[mask], minlength=spans)
+    return found
 
 
 def _codes(column: pa.Array, values: pa.Array) -> Ints:
     code = pc.fill_null(pc.index_in(column, values, skip_nulls=True), len(values))
-    found = code.to_numpy(zero_copy_only=False).astype(np.int64)
+    found: Ints = code.to_numpy(zero_copy_only=False).astype(np.int64)
     found[column.is_null().to_numpy(zero_copy_only=False)] = -1
     return found
