@@ -78,6 +78,11 @@ class Overview:
         return self.is_number and (self.distinct or 0) <= MOST_COUNTED
 
     @property
+    def varies(self) -> bool:
+        """Whether it can be correlated; moments are not."""
+        return self.kind in {"whole", "real", "flag"} and bool(self.numbers.get("std"))
+
+    @property
     def step(self) -> int:
         """What its values are multiples of; 0 where they are of a continuous scale."""
         return {"whole": 1, "flag": 1, "date": DAY_S}.get(self.kind, 0)
@@ -129,7 +134,7 @@ def edges(column: Overview) -> Floats:
         low, high = math.floor(low / column.step), math.ceil(high / column.step)
         width = math.ceil((high - low + 1) / BINS)
         count = math.ceil((high - low + 1) / width)
-        found = (low - 0.5 + width * np.arange(count + 1)) * column.step
+        found = (low - 0.5 + width * np.arange(count + 1, dtype=np.float64)) * column.step
     elif math.isfinite(high - low):
         found = np.linspace(low, high, BINS + 1 if high > low else 2)
     else:

@@ -104,6 +104,7 @@ def described(
     clock.append(time.monotonic())
 
     found: list[dict[str, Any]] = [{"statistic": "rows", "value": count}]
+    found += map(rows_for.note, _left_out(told, span, time_column=time_column))
     for column in told:
         found += rows_for.column_rows(column, rows=count, values=values)
         if column.place in wanted.edges:
@@ -119,18 +120,23 @@ def described(
 
 
 def _wanted(told: Sequence[Overview], span: Periods | None, *, has_rows: bool) -> Wanted:
-    varying = [
-        column
-        for column in told
-        if column.kind in {"whole", "real", "flag"} and column.numbers.get("std")
-    ]
     return Wanted(
         columns=[column.place for column in told] if has_rows else [],
         edges={column.place: edges(column) for column in told if column.is_number},
         scales={
             column.place: (column.numbers["mean"], column.numbers["std"])
-            for column in varying[:MOST_PAIRED]
+            for column in [column for column in told if column.varies][:MOST_PAIRED]
         },
         counted=[column.place for column in told if column.is_counted],
         periods=span.starts if span else np.empty(0, np.int64),
     )
+
+
+def _left_out(told: Sequence[Overview], span: Periods | None, *, time_column: str) -> list[str]:
+    varying = sum(column.varies for column in told)
+    notes = []
+    if varying > MOST_PAIRED:
+        notes.append(f"the first {MOST_PAIRED} of {varying} numbers that vary are correlated")
+    if time_column and span is None:
+        notes.append(f"nothing over time: {time_column} has no day, or spans too many years")
+    return notes

@@ -15,6 +15,7 @@ from scipy import stats
 import headrace
 from headrace.lake import Table
 from headrace.stage import Outcome
+from spark_jobs import profiling
 from spark_jobs.profiling.columns import (
     BINS,
     MOST_PERIODS,
@@ -24,6 +25,7 @@ from spark_jobs.profiling.columns import (
     periods,
 )
 from spark_jobs.profiling.rows import cramers_v, pearson
+from spark_jobs.profiling.stage import _left_out
 from spark_jobs.profiling.sums import Wanted, cells, sums
 
 NAN, INF = float("nan"), float("inf")
@@ -31,8 +33,6 @@ LONG = "x" * 10_000
 
 
 def described(frame, **options):
-    from spark_jobs import profiling
-
     rows, seconds = profiling.described(frame, columns=frame.columns, **options)
     assert set(seconds) == {"overview", "sums", "cells"}
     return rows
@@ -200,8 +200,6 @@ def test_many_categories_are_counted_exactly_and_a_key_is_not(spark):
 
 
 def test_a_version_is_profiled_once_and_read_without_an_engine(trips):
-    from spark_jobs import profiling
-
     lines = [f"{n},A,2013-12-0{1 + n % 3} 10:00:00,{n / 4}" for n in range(20)]
     trips.deliver("trips", "a.csv", *lines)
     trips.publish("trips")
@@ -290,9 +288,13 @@ def test_cells_count_others_as_one_and_nulls_not_at_all():
     assert found.to_pylist() == [{"a": 0, "b": 1, "cell": cell, "n": 1} for cell in (0, 2, 4)]
 
 
-@given(st.lists(st.floats(-1e300, 1e300), min_size=1, max_size=50), st.booleans())
-def test_edges_rise_and_hold_every_value(values, whole):
-    values = np.array([float(math.floor(v / 1e290)) for v in values] if whole else values)
+@given(
+    st.lists(st.floats(-1e300, 1e300), min_size=1, max_size=50),
+    st.booleans(),
+    st.sampled_from([1e281, 1e297]),
+)
+def test_edges_rise_and_hold_every_value(values, whole, scale):
+    values = np.array([float(math.floor(v / scale)) for v in values] if whole else values)
     quantiles = np.quantile(values, PROBABILITIES, method="inverted_cdf").tolist()
     numbers = {"min": values.min(), "max": values.max()}
     kind = "whole" if whole else "real"
@@ -311,6 +313,16 @@ def test_periods_are_few_and_hold_both_ends(first, length):
     assert first + length < found.starts[-1]
     assert 1 <= len(found.first_days) <= MOST_PERIODS
     assert np.all(np.diff(found.starts) > 0)
+
+
+def test_what_is_left_out_of_a_wide_table_is_noted():
+    numbers = {"min": 0.0, "max": 1.0, "mean": 0.5, "std": 0.5}
+    told = [Overview(n, f"x{n}", "double", "real", 9, 0, 0, 9, numbers, ()) for n in range(70)]
+    assert _left_out(told, None, time_column="at") == [
+        "the first 60 of 70 numbers that vary are correlated",
+        "nothing over time: at has no day, or spans too many years",
+    ]
+    assert _left_out(told[:60], None, time_column="") == []
 
 
 def test_weeks_begin_on_monday_and_a_thousand_years_have_no_periods():
