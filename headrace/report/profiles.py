@@ -53,7 +53,7 @@ class Trend:
 
 @dataclass(frozen=True)
 class ColumnChart:
-    """One column with its charts; a trend is None where there are no periods."""
+    """One column with its charts; of trends the first is shown, the others on a click."""
 
     column: ColumnProfile
     bins: list[Bin]
@@ -100,7 +100,7 @@ def drawn(profile: Profile) -> dict[str, Any]:
 def newest_profiles(lake: Lake, pipeline: Pipeline) -> list[tuple[Profile, Path]]:
     """The newest profile of each table of a pipeline that has one, and its page.
 
-    None where they cannot be read: the page of a run does without, and `headrace verify` says why.
+    Empty where they cannot be read: the page of a run does without, and `headrace verify` says why.
     """
     mine = {f"silver/{name}" for name in pipeline.sources} | {f"gold/{pipeline.name}"}
     try:
@@ -214,12 +214,10 @@ def _bins(column: ColumnProfile) -> list[Bin]:
     for place, row in enumerate(rows):
         height = round(row["value"] / tallest * (_HEIGHT - 4), 1)
         outer = place in {0, len(rows) - 1} and row["high"] - row["low"] > usual * 1.5
-        until = rows[place + 1]["text"] if place + 1 < len(rows) else "the last"
-        span = (
-            f"{row['text']} to {until}"
-            if row["text"]
-            else f"{figure(row['low'])} to {figure(row['high'])}"
-        )
+        span = f"{figure(row['low'])} to {figure(row['high'])}"
+        if row["text"]:
+            until = rows[place + 1]["text"] if place + 1 < len(rows) else "the last"
+            span = f"{row['text']} to {until}"
         made.append(
             Bin(
                 x=round(place * slot + 0.5, 1),
