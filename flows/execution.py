@@ -204,6 +204,19 @@ class Execution:
             lambda: replay.replay(spark, self.lake, source, pipeline=self.pipeline),
         )
 
+    def profile(self, table: str, *, version: int) -> StageResult:
+        """The stage `profile` of a table; no part of a run."""
+        spark = self._spark()
+        from spark_jobs import profiling
+
+        return self._call(
+            "profile",
+            table.partition("/")[2],
+            lambda: profiling.profile(
+                spark, self.lake, table, version=version, pipeline=self.pipeline, now=self.now
+            ),
+        )
+
     def features(self) -> StageResult:
         """The stage `features`."""
         due = features_due(self.pipeline, self.lake)

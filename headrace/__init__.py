@@ -7,6 +7,7 @@ Example:
     lake.tables()
     lake.table("silver/weather").pandas()
     lake.table("scores/flight_delays", version=3).arrow()
+    lake.profile("weather").to_pandas()
     lake.model("flight_delays").predict(rows)
 """
 

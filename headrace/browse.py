@@ -83,6 +83,31 @@ class OpenLake:
         rows = self.table(f"silver/{source}").arrow()
         return as_known(rows, key=declared.key, clock=declared.clock, at=at)
 
+    def profile(self, name: str, version: int | None = None) -> pa.Table:
+        """The profile of a table as rows, such as `weather` or `gold/flight_delays`.
+
+        Args:
+            name: A source, a pipeline, or a table's whole name.
+            version: Of that table; the newest that was profiled if none is given.
+
+        Raises:
+            UsageError: It was not profiled; the message gives the nearest name.
+        """
+        from headrace.profiles import profiled, recall
+
+        names = profiled(self._lake)
+        table = next((each for each in reversed(names) if name in {each, each.split("/")[1]}), name)
+        rows = recall(self._lake, table, version)
+        if rows is None:
+            at = "" if version is None or table not in names else f" of version {version}"
+            message = f"no profile of {name!r}{at}"
+            near = difflib.get_close_matches(name, [*names, *(n.split("/")[1] for n in names)], n=1)
+            message += f"; did you mean {near[0]!r}?" if near and table not in names else ""
+            hint = f"there are {', '.join(names)}; " if names else ""
+            hint += "`headrace profile SOURCE FILE` makes one"
+            raise UsageError(message, lake=self._lake.root, hint=hint)
+        return rows
+
     def model(
         self, pipeline: str, digest: str | None = None, *, at: datetime | None = None
     ) -> Model:

@@ -68,6 +68,11 @@ class Lake:
         return self.root / "evaluations"
 
     @property
+    def profiles(self) -> Path:
+        """What the columns of tables look like, as rows; see `headrace.profiles`."""
+        return self.root / "profiles"
+
+    @property
     def aliases(self) -> Path:
         """Which model is champion, since when; the newest row of a pipeline and alias holds."""
         return self.root / "aliases"

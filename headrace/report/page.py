@@ -1,4 +1,4 @@
-"""Puts the page of a run together and writes it."""
+"""Puts the page of a run, or of a profile, together and writes it."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ from typing import Any
 import jinja2
 
 from headrace.lake import Lake
+from headrace.profiles import Profile
 from headrace.report import wording
 from headrace.report.audit import audit
 from headrace.report.balance import balances
 from headrace.report.charts import ErrorBars, day_chart, error_bars
 from headrace.report.flow import TITLES, flow
 from headrace.report.outcome import finding
+from headrace.report.profiles import PROFILE, drawn, newest_profiles, page_of
 from headrace.report.records import Records, read_records
 from headrace.report.scores import scores
 from headrace.report.training import Estimate, Training, higher_is_better, title, training
@@ -31,8 +33,16 @@ def write(pipeline: Pipeline, lake: Lake, *, run: str) -> Path:
     Raises:
         UsageError: There is no such run.
     """
-    html = render(pipeline, lake, run=run)
-    path = lake.report(run)
+    return _save(render(pipeline, lake, run=run), lake.report(run))
+
+
+def write_profile(lake: Lake, profile: Profile) -> Path:
+    """Writes the page of a profile; running again replaces it by the same."""
+    html = _environment().get_template("profile.html").render(**drawn(profile))
+    return _save(html, page_of(lake, profile))
+
+
+def _save(html: str, path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     partial.write_bytes(html.encode("utf-8", "replace"))
@@ -41,9 +51,11 @@ def write(pipeline: Pipeline, lake: Lake, *, run: str) -> Path:
 
 
 def latest(lake: Lake) -> Path | None:
-    """The page that was written last, or None."""
+    """The page of a run that was written last, or None."""
     pages = [
-        path for path in (lake.root / "reports").glob("*.html") if not path.name.startswith(".")
+        path
+        for path in (lake.root / "reports").glob("*.html")
+        if not path.name.startswith((".", PROFILE))
     ]
     return max(pages, key=lambda path: (path.stat().st_mtime, path.name), default=None)
 
@@ -81,6 +93,7 @@ def render(pipeline: Pipeline, lake: Lake, *, run: str) -> str:
             day_chart=day_chart(scored.days, pipeline.target.name)
             if scored and scored.days
             else None,
+            profiles=newest_profiles(lake, pipeline),
             versions=versions(lake, records, pipeline=pipeline.name, models=models),
             written=datetime.now(UTC),
         )
@@ -128,6 +141,7 @@ def _environment() -> jinja2.Environment:
         "count": wording.count,
         "metric": wording.metric,
         "percent": wording.percent,
+        "figure": wording.figure,
         "duration": wording.duration,
         "moment": wording.moment,
         "shown": wording.shown,

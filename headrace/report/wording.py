@@ -12,6 +12,7 @@ _UNSEEN = frozenset({"Cf", "Cc", "Cs", "Co", "Zl", "Zp"})
 _CONTROL_PICTURES = 0x2400
 _LONGEST = 300
 _MINUTE = 60.0
+_PLAIN = 1_000, 1e15  # told without an exponent
 
 
 def count(value: float | None, unit: str = "", plural: str = "") -> str:
@@ -38,6 +39,20 @@ def metric(value: float | None, *, signed: bool = False) -> str:
 def percent(value: float | None) -> str:
     """A share as per cent."""
     return "—" if value is None else f"{100 * value:.1f} %"
+
+
+def figure(value: float | None) -> str:
+    """A number of any size with four digits that count, whole ones with all.
+
+    Example:
+        >>> figure(336776.0), figure(12345.678), figure(0.012345), figure(None)
+        ('336,776', '12,346', '0.01235', '—')
+    """
+    if value is None:
+        return "—"
+    if _PLAIN[0] <= abs(value) < _PLAIN[1]:
+        return f"{value:,.0f}"
+    return f"{value:.4g}"
 
 
 def duration(seconds: float) -> str:

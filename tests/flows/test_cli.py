@@ -9,7 +9,10 @@ import pytest
 from headrace.lake import Lake, Table, commit, stage_file
 from headrace.lake.claims import Disk, claimed
 
-COMMANDS = ("validate", "plan", "run", "train", "score", "backfill", "models", "report", "audit")
+COMMANDS = (
+    *("validate", "plan", "run", "features", "train", "score", "backfill"),
+    *("models", "report", "audit", "profile"),
+)
 ENGINES = ("pyspark", "ray", "prefect", "great_expectations")
 
 

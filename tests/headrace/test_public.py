@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from datetime import UTC, datetime
 
 import pyarrow as pa
 import pytest
 
 import headrace
+from headrace import profiles
 from headrace.errors import UsageError
 from headrace.lake import append
 
@@ -72,6 +74,20 @@ def test_a_table_that_is_not_there_gives_the_nearest_name(lake):
         UsageError, match=r"no table 'silver/wether'; did you mean 'silver/weather'\?"
     ):
         headrace.open(lake.root).table("silver/wether")
+
+
+def test_a_profile_is_read_by_name_and_a_wrong_name_gives_the_nearest(lake):
+    row = {"statistic": "rows", "value": 2}
+    for version in (3, 4):
+        at = datetime(2024, 1, 1, tzinfo=UTC)
+        profiles.keep(lake, [row], table="silver/weather", version=version, profiled_at=at)
+    opened = headrace.open(lake.root)
+    assert opened.profile("weather")["version"].to_pylist() == [4]
+    assert opened.profile("silver/weather", version=3).num_rows == 1
+    with pytest.raises(UsageError, match=r"no profile of 'wether'; did you mean 'weather'\?"):
+        opened.profile("wether")
+    with pytest.raises(UsageError, match="no profile of 'weather' of version 7"):
+        opened.profile("weather", version=7)
 
 
 def test_a_folder_that_is_not_there_is_no_lake(tmp_path):
