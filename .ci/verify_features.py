@@ -66,7 +66,8 @@ def main(lake: str, landing: str) -> int:
              AND f.arrived_at::TIMESTAMPTZ <= asked_at
              AND f.arrived_at::TIMESTAMPTZ > asked_at - INTERVAL 168 HOURS)
                 AS route_delay_7d,
-            (SELECT arr_delay > 15 FROM arrivals f WHERE (f.carrier, f.flight, f.origin, f.time_hour)
+            (SELECT arr_delay > 15 FROM arrivals f
+             WHERE (f.carrier, f.flight, f.origin, f.time_hour)
              = (a.carrier, a.flight, a.origin, a.time_hour)) AS late
         FROM asked a
     """
