@@ -33,6 +33,8 @@ _LONGEST = timedelta(days=36_525)  # moments stay within the calendar of Python 
 _FIRST, _LAST = date(1900, 1, 1), date(2199, 12, 31)
 _UNITS = {"day": 1440, "hour": 60, "minute": 1}  # in minutes
 _AT = re.compile(r"([0-9]{2}):([0-9]{2})(?: of the interval)?")
+_COUNTRY = re.compile(r"[A-Z]{2,3}")  # ISO 3166
+_FUNCTION = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*:[A-Za-z_][A-Za-z0-9_]*")
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
@@ -111,6 +113,20 @@ _zones = cache(available_timezones)  # reads a few hundred file names
 def _zone(value: str) -> str:
     if value not in _zones():
         message = f"{shown(value)} is not a time zone such as 'America/New_York' or 'UTC'"
+        raise ValueError(message)
+    return value
+
+
+def _country(value: str) -> str:
+    if not _COUNTRY.fullmatch(value):
+        message = f"{shown(value)} is not a country code such as 'US'"
+        raise ValueError(message)
+    return value
+
+
+def _function(value: str) -> str:
+    if not _FUNCTION.fullmatch(value):
+        message = f"{shown(value)} is not a function such as 'my_features.flights:with_ratio'"
         raise ValueError(message)
     return value
 
@@ -356,7 +372,7 @@ class Encoding(Grouped):
 class Holiday(Declared):
     """Public holidays, of the day of the interval; as the package `holidays` knows them."""
 
-    country: Annotated[str, Field(pattern=r"^[A-Z]{2,3}$")]
+    country: Annotated[str, AfterValidator(_country)]
     subdivision: str | None = Field(None, description="such as NY")
     value: Literal["is_holiday", "days_until", "days_since"] = "is_holiday"
 
@@ -367,7 +383,7 @@ class Step(Declared):
     It sees the rows and features of the intervals that are built, and nothing else.
     """
 
-    function: Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")] = Field(
+    function: Annotated[str, AfterValidator(_function)] = Field(
         description="such as my_features.flights:with_ratio"
     )
     adds: Columns

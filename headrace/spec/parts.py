@@ -70,7 +70,9 @@ class Parts:
             for name in each.columns
         )
         rows = self.sources.get(self.rows) if self.rows is not None else None
-        return frozenset((*self.features, *joined, *self.history, *(rows.key if rows else ())))
+        added = [name for _, step in self.steps for name in step.adds]
+        named = (*self.features, *self.history, *self.encodings, *self.holidays)
+        return frozenset((*named, *joined, *added, *(rows.key if rows else ())))
 
     def about(self, source: str) -> Source | None:
         """The source that a source references; None where that is wrong, or nothing."""
