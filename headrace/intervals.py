@@ -254,10 +254,11 @@ def _code(pipeline: Pipeline, step: Step) -> str:
     module = step.function.partition(":")[0]
     try:
         found = find_spec(module)
-    except (ImportError, ValueError):
-        found = None
-    if found is None or found.origin is None:
-        message = f"no module {module!r} can be imported"
+    except Exception as error:  # whatever the package around it does when it is imported
+        message = f"module {module!r} cannot be imported: {error}"
+        raise FeatureError(message, pipeline=pipeline.name, hint="mend it") from error
+    if found is None or found.origin is None or not Path(found.origin).is_file():
+        message = f"no module {module!r} with a file of its own can be imported"
         raise FeatureError(
             message,
             pipeline=pipeline.name,

@@ -19,7 +19,7 @@ from pyspark.sql import functions as F
 from headrace import command, faults
 from headrace.errors import UsageError
 from headrace.intervals import FeaturesDue, Interval, features_due, gold_unit
-from headrace.lake import Lake, Table
+from headrace.lake import Committed, Lake, Table
 from headrace.settings import Settings
 from headrace.spec.model import Pipeline
 from headrace.stage import Outcome, StageResult
@@ -62,8 +62,11 @@ def build(
                 seen = Observation()
                 present = [F.count(name).alias(name) for name in pipeline.features.names]
                 observed = rows.observe(seen, F.count(F.lit(1)).alias("_rows"), *present)
-                _commit(observed, lake, pipeline, intervals, replaces=replaces, recorded=recorded)
-                notes += empty_features(pipeline, seen.get)
+                committed = _commit(
+                    observed, lake, pipeline, intervals, replaces=replaces, recorded=recorded
+                )
+                if committed.made:  # what was not computed would never be seen
+                    notes += empty_features(pipeline, seen.get)
             recorded += 1
     if labels_only:
         rows = relabelled(
@@ -199,12 +202,12 @@ def _commit(
     *,
     replaces: bool,
     recorded: int,
-) -> None:
+) -> Committed:
     gold = lake.gold(pipeline.name)
     placed = rows.repartition("_interval").sortWithinPartitions(
         "_interval", *pipeline.sources[pipeline.features.rows].key
     )
-    delta.write(
+    return delta.write(
         placed,
         gold,
         unit=gold_unit(pipeline),

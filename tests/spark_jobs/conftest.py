@@ -103,17 +103,17 @@ class Trips:
         os.utime(path, (time.time() - 60,) * 2)
         return path
 
-    def publish(self, source: str) -> tuple[StageResult, StageResult]:
+    def publish(self, source: str, *, now: datetime = NOW) -> tuple[StageResult, StageResult]:
         """The stages ingest and check of a source."""
         from spark_jobs import check, ingest
 
         landing = plan.look_at(self.pipeline, self.lake, source)
         declared = self.pipeline.sources[source]
         read = ingest.ingest(
-            self.spark, self.lake, source, source=declared, landing=landing, now=NOW
+            self.spark, self.lake, source, source=declared, landing=landing, now=now
         )
         checked = check.check(
-            self.spark, self.lake, source, pipeline=self.pipeline, landing=landing, run="r", now=NOW
+            self.spark, self.lake, source, pipeline=self.pipeline, landing=landing, run="r", now=now
         )
         return read, checked
 
