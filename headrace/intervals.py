@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from importlib.util import find_spec
 from itertools import accumulate
@@ -20,10 +20,10 @@ from headrace.holidays import holiday_value
 from headrace.lake import Lake, Table, application_id, digest
 from headrace.lake.days import Clock, Days, days_of
 from headrace.spec.expressions import columns_of
-from headrace.spec.model import Encoding, History, Pipeline, Source, Step
+from headrace.spec.model import Encoding, History, Pipeline, Source
 
 FEATURES_VERSION = 2  # raised by hand when the meaning of spark_jobs/features.py changes
-LABELS_VERSION = 1
+LABELS_VERSION = 2
 SCORE_VERSION = 1  # raised by hand when scores of the same features and model would change
 _DAY = timedelta(days=1)
 
@@ -163,10 +163,14 @@ def intervals(pipeline: Pipeline, silver: Silver, *, cache: Path) -> list[Interv
         FEATURES_VERSION,
         features.model_dump(mode="json"),
         pipeline.timezone,
-        {n: (s.known_at, s.event_time, s.on_conflict) for n, s in sources.items()},
-        [_code(pipeline, step) for step in features.steps],
+        {name: _meaning(source) for name, source in sources.items()},
+        # In their order, which is the meaning: a digest sorts names.
+        [lookup.pairs(sources[lookup.source(name)]) for name, lookup in features.lookups.items()],
+        [list(latest.columns.items()) for latest in features.latest.values()],
+        [_code(pipeline, index) for index in range(len(features.steps))],
     )
-    declared_target = digest(LABELS_VERSION, pipeline.target.model_dump(mode="json"))
+    outcome = _meaning(sources[pipeline.target.of])
+    declared_target = digest(LABELS_VERSION, pipeline.target.model_dump(mode="json"), outcome)
     made_of: list[Callable[[date], object]] = [lambda day: rows.batches([day])]
     for name, lookup in features.lookups.items():
         of = lookup.source(name)
@@ -184,14 +188,18 @@ def intervals(pipeline: Pipeline, silver: Silver, *, cache: Path) -> list[Interv
             made_of.append(_so_far(rows, days(of, source.clock, known=True)))
         else:
             found = days(of, *_usable(source), known=True)
-            made_of.append(_in_reach(pipeline, found, latest.within))
+            # Its beginning counts, which that of a span does not.
+            made_of.append(_in_reach(pipeline, found, latest.within + timedelta(microseconds=1)))
     for form in features.grouped.values():
         about = about_of(pipeline, form)
         seen = about.event_time if about and about.event_time else None
-        linked = seen if seen in sources[form.of].columns else None
+        linked = seen if seen in sources[form.of].key else None  # then it is the same moment
         found = days(form.of, sources[form.of].clock, known=True, about=linked)
         made_of.append(_in_reach(pipeline, found, form.over))
-        if about is not None:
+        if about is not None and about.event_time is None:
+            behind_all = _all_batches(silver.get(str(sources[form.of].references)))
+            made_of.append(_constant(sorted(behind_all)))
+        elif about is not None:
             behind = happened(str(sources[form.of].references))
             made_of.append(
                 _about(pipeline, found, behind, form.over) if linked else _so_far(rows, behind)
@@ -249,19 +257,26 @@ def _so_far(rows: Days, found: Days) -> Callable[[date], object]:
     return dict(zip(days, list(links)[1:], strict=True)).__getitem__
 
 
-def _code(pipeline: Pipeline, step: Step) -> str:
+def _meaning(source: Source) -> tuple[object, ...]:
+    """What a source declares that changes which of its rows are used."""
+    moments = (source.known_at, source.event_time, source.valid_from, source.valid_to)
+    return (*moments, source.key, source.references, source.on_conflict)
+
+
+def _code(pipeline: Pipeline, index: int) -> str:
     """Tells the code of a step's module from any other."""
-    module = step.function.partition(":")[0]
+    module = pipeline.features.steps[index].function.partition(":")[0]
+    place = pipeline.place(f"features.steps[{index}].function")
     try:
         found = find_spec(module)
     except Exception as error:  # whatever the package around it does when it is imported
         message = f"module {module!r} cannot be imported: {error}"
-        raise FeatureError(message, pipeline=pipeline.name, hint="mend it") from error
+        raise FeatureError(message, at=place, hint="mend it") from error
     if found is None or found.origin is None or not Path(found.origin).is_file():
         message = f"no module {module!r} with a file of its own can be imported"
         raise FeatureError(
             message,
-            pipeline=pipeline.name,
+            at=place,
             hint="install it, or name its folder in PYTHONPATH",
         )
     return hashlib.sha256(Path(found.origin).read_bytes()).hexdigest()
@@ -274,9 +289,17 @@ def _all_batches(table: Table | None) -> set[str]:
     return {batch for batch in told if batch is not None}
 
 
+def _is_unclear(moment: datetime) -> bool:
+    """Whether the clock is changed at that local time, so that days by the clock are not exact."""
+    return moment.utcoffset() != moment.replace(fold=1).utcoffset()
+
+
 def _reached(pipeline: Pipeline, day: date, reach: timedelta) -> Sequence[date]:
     """The intervals d whose facts, those with at(d - 1) < known_at <= at(d), a span can reach."""
     start = (pipeline.at(day).astimezone(UTC) - reach).astimezone(pipeline.zone)
     at = pipeline.features.at
     first = (start.replace(tzinfo=None) - timedelta(hours=at.hour, minutes=at.minute)).date() + _DAY
+    edges = {edge + n * _DAY for edge in (first, day) for n in (-1, 0, 1)}
+    if any(_is_unclear(pipeline.at(edge)) for edge in edges):
+        first, day = first - _DAY, day + _DAY
     return [first + n * _DAY for n in range((day - first) // _DAY + 1)]

@@ -17,7 +17,7 @@ from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 
 from headrace import command, faults
-from headrace.errors import UsageError
+from headrace.errors import BalanceError, UsageError
 from headrace.intervals import FeaturesDue, Interval, features_due, gold_unit
 from headrace.lake import Committed, Lake, Table
 from headrace.settings import Settings
@@ -62,9 +62,17 @@ def build(
                 seen = Observation()
                 present = [F.count(name).alias(name) for name in pipeline.features.names]
                 observed = rows.observe(seen, F.count(F.lit(1)).alias("_rows"), *present)
-                committed = _commit(
-                    observed, lake, pipeline, intervals, replaces=replaces, recorded=recorded
-                )
+                try:
+                    committed = _commit(
+                        observed, lake, pipeline, intervals, replaces=replaces, recorded=recorded
+                    )
+                except BalanceError as error:
+                    if pipeline.features.steps:
+                        names = ", ".join(step.function for step in pipeline.features.steps)
+                        error.hint = (
+                            f"nothing was committed; a step may not add or lose rows: {names}"
+                        )
+                    raise
                 if committed.made:  # what was not computed would never be seen
                     notes += empty_features(pipeline, seen.get)
             recorded += 1
@@ -143,6 +151,9 @@ def empty_features(pipeline: Pipeline, counts: Mapping[str, int]) -> list[str]:
     for kind in ("history", "encodings"):
         declared = getattr(features, kind).items()
         forms |= {name: (f"features.{kind}.{name}", form.of) for name, form in declared}
+    forms |= {name: (f"features.holidays.{name}", None) for name in features.holidays}
+    for index, step in enumerate(features.steps):
+        forms |= dict.fromkeys(step.adds, (f"features.steps[{index}]", None))
     told = []
     for name in features.names:
         if counts["_rows"] and not counts[name]:

@@ -6,6 +6,7 @@ keeps of their times and keys.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from importlib import import_module
 from pyspark.errors import AnalysisException
 from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
+from pyspark.sql.types import AtomicType, BinaryType, DataType, NullType
 
 from headrace.errors import FeatureError
 from headrace.holidays import holiday_value
@@ -188,7 +190,8 @@ class _Gold:
                 newest.setdefault(tuple(lookup.on), []).append(self._dated(name, lookup))
         for name, latest in features.latest.items():
             source = sources[latest.source(name)]
-            moved = source.on_conflict == "latest" and source.happened not in source.key
+            told_by_key = {source.happened, *latest.on.values()} <= set(source.key)
+            moved = source.on_conflict == "latest" and not told_by_key
             if latest.lag or moved:
                 made = self._with_nth(made, name, latest)
             else:
@@ -349,11 +352,12 @@ class _Gold:
     def _with_histories(self, rows: DataFrame) -> DataFrame:
         """Histories and encodings; those of one source and key are made in one pass."""
         features = self.pipeline.features
-        groups: dict[tuple[str, tuple[tuple[str, str], ...]], list[str]] = {}
+        groups: dict[tuple[str, tuple[tuple[str, str], ...], bool], list[str]] = {}
         forms = features.grouped
         for name, form in forms.items():
-            groups.setdefault((form.of, tuple(form.by.items())), []).append(name)
-        for (of, by), names in groups.items():
+            linked = about_of(self.pipeline, form) is not None
+            groups.setdefault((form.of, tuple(form.by.items()), linked), []).append(name)
+        for (of, by, _), names in groups.items():
             on = [carried(ours) for ours, _ in by]
             declared = {name: forms[name] for name in names}
             facts = self._facts(of, dict(by), declared)
@@ -433,6 +437,15 @@ class _Gold:
         if not isinstance(made, DataFrame):
             message = f"step {step.function} returned {type(made).__name__}, not a DataFrame"
             raise FeatureError(message, at=place, hint="return the frame it was given, with `adds`")
+        doubled = [name for name, times in Counter(made.columns).items() if times > 1]
+        if doubled:
+            message = f"step {step.function} returned column {doubled[0]} twice"
+            raise FeatureError(message, at=place, hint="join with one of the two dropped")
+        odd = [n for n in step.adds if n in made.columns and not _is_plain(made.schema[n].dataType)]
+        if odd:
+            kind = made.schema[odd[0]].dataType.simpleString()
+            message = f"step {step.function} made {odd[0]} of type {kind}, which no feature can be"
+            raise FeatureError(message, at=place, hint="cast it to int, double, string or the like")
         lost = [name for name in (*rows.columns, *step.adds) if name not in made.columns]
         if lost:
             message = f"step {step.function} returned no column {', '.join(lost[:8])}"
@@ -451,6 +464,10 @@ class _Gold:
         self.kept.callback(small.unpersist)
         small.count()
         return rows.join(small, [*map(carried, on), "_interval"], "left")
+
+
+def _is_plain(kind: DataType) -> bool:
+    return isinstance(kind, AtomicType) and not isinstance(kind, BinaryType | NullType)
 
 
 def _usable(source: Source) -> Column:
@@ -481,7 +498,7 @@ def _aggregates(name: str, form: History | Encoding) -> list[Aggregate]:
         return [Aggregate(name, form.value, form.over, form.last)]
     if form.kind == "frequency":
         return [Aggregate(f"_n_{name}", "count(1)", form.over)]
-    value = f"cast(({form.value}) as double)"
+    value = f"cast(({form.value}\n) as double)"
     return [
         Aggregate(f"_n_{name}", f"count({value})", form.over),
         Aggregate(f"_s_{name}", f"sum({value})", form.over),
@@ -504,6 +521,6 @@ def _selected(
 
 
 def _wrong(pipeline: Pipeline, path: str, error: AnalysisException) -> FeatureError:
-    said = str(error).partition("\n")[0].partition("] ")
+    said = str(error).strip().partition("\n")[0].partition("] ")
     message = f"Spark refuses the expression: {(said[2] or said[0]).partition('; line')[0]}"
     return FeatureError(message, at=pipeline.place(path), hint="mend it in the pipeline file")

@@ -138,21 +138,29 @@ def _unlike_the_newest(
     """Of corrections that are dated by their ingestion: those that say nothing new, or two things.
 
     A row equal to the newest that stands is a duplicate. Of the others of a batch the first sound
-    one is the correction; one that equals it is a duplicate, any other a conflict.
+    one is the correction, if it was ingested later than what stands; one that equals it is a
+    duplicate, any other a conflict.
     """
     whole = F.struct(*source.columns)
     of_key = Window.partitionBy(*source.key)
     newest_first = of_key.orderBy("_origin", F.desc("_ingested_at"))
     stands = F.first(F.when(F.col("_origin") == 0, whole)).over(newest_first)
+    since = F.first(F.when(F.col("_origin") == 0, F.col("_ingested_at"))).over(newest_first)
+    too_early = F.coalesce(F.col("_ingested_at") <= since, F.lit(False))
     told = _suspects(parsed, silver, repeated, source.key).withColumns(
-        {"_whole": whole, "_told": F.coalesce(whole.eqNullSafe(stands), F.lit(False))}
+        {
+            "_whole": whole,
+            "_told": F.coalesce(whole.eqNullSafe(stands), F.lit(False)),
+            "_early": too_early,
+        }
     )
     new = Window.partitionBy(*source.key, "_told").orderBy(*_PLACE)
-    same = F.col("_told") | F.col("_whole").eqNullSafe(F.col("_first"))
+    again = (F.col("_nth") > 1) & F.col("_whole").eqNullSafe(F.col("_first"))
+    same = F.col("_told") | again
     return (
         told.where("_origin = 1")
         .withColumns({"_nth": F.row_number().over(new), "_first": F.first("_whole").over(new)})
-        .where("_told or _nth > 1")
+        .where("_told or _nth > 1 or _early")
         .select("_file_sha256", "_row", same.alias("_duplicate"), (~same).alias("_conflict"))
     )
 

@@ -27,6 +27,7 @@ _PORTION_ROWS = 1_000_000
 _EPOCH = date(1970, 1, 1)
 _MEANING = 1  # raised by hand when what is remembered changes
 
+_FIELDS = 4
 Entry = tuple[int, str, int | None, int]  # day, batch, day of the row it is about, rows
 
 
@@ -169,7 +170,11 @@ def _recalled(path: Path) -> dict[str, Collection[Entry]]:
         found = json.loads(path.read_bytes())
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    sound = isinstance(found, dict) and all(
+        isinstance(held, list) and all(isinstance(e, list) and len(e) == _FIELDS for e in held)
+        for held in found.values()
+    )
+    return found if sound else {}
 
 
 def _remember(path: Path, held: Mapping[str, Collection[Entry]]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from enum import StrEnum
@@ -142,6 +142,12 @@ def _listed(value: object) -> object:
     return {name: name for name in value}
 
 
+def _keyed(value: object) -> object:
+    """Accepts `[a, b]` as short for `{a: null, b: null}`: the key, column by column."""
+    found = _listed(value)
+    return dict.fromkeys(found) if found is not value and isinstance(found, dict) else found
+
+
 Name = Annotated[str, AfterValidator(_name)]
 Duration = Annotated[
     timedelta,
@@ -159,6 +165,8 @@ TimeOfDay = Annotated[
 Zone = Annotated[str, AfterValidator(_zone)]
 Renamed = Annotated[dict[Name, Name], BeforeValidator(_listed)]  # new name -> column it comes from
 On = Annotated[Renamed, Field(min_length=1)]  # column of `rows` -> column it is matched with
+OnKey = Annotated[dict[Name, Name | None], BeforeValidator(_keyed), Field(min_length=1)]
+Taken = Annotated[Renamed, Field(min_length=1)]  # feature -> column it comes from
 Columns = Annotated[tuple[Name, ...], Field(min_length=1)]
 INGESTED_AT = "_ingested_at"  # a column of ours in bronze and silver
 
@@ -303,21 +311,24 @@ class Lookup(Joined):
     was known then.
     """
 
-    on: On
-    columns: Renamed
+    on: OnKey
+    columns: Taken
 
     def pairs(self, source: Source) -> list[tuple[str, str]]:
         """Column of `rows` and column of the source, for each that is matched.
 
-        A list stands for the source's key, column by column; a mapping names both.
+        A list stands for the source's key: by name, where the names are those of the key, else
+        column by column. A mapping names both.
         """
         key = [column for column in source.key if column != source.valid_from]
-        return list(self.on.items()) if self.renames else list(zip(self.on, key, strict=False))
+        by_name = self.named or set(self.on) == set(key)
+        theirs = [their or our for our, their in self.on.items()] if by_name else key
+        return list(zip(self.on, theirs, strict=False))
 
     @property
-    def renames(self) -> bool:
+    def named(self) -> bool:
         """Whether `on` names the source's columns too."""
-        return any(ours != theirs for ours, theirs in self.on.items())
+        return any(their is not None for their in self.on.values())
 
 
 class Latest(Joined):
@@ -329,7 +340,7 @@ class Latest(Joined):
 
     on: On
     within: Duration
-    columns: Renamed
+    columns: Taken
     lag: Annotated[int, Field(strict=True, ge=0, le=1_000)] = Field(
         0, description="how many newer rows are passed over"
     )
@@ -366,7 +377,7 @@ class Encoding(Grouped):
 
     kind: Literal["frequency", "mean"]
     value: str | None = Field(None, description="Spark SQL over a row of `of`; for `mean`")
-    smoothing: Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)] = 20.0
+    smoothing: Annotated[float, Field(strict=True, ge=0, le=1e9, allow_inf_nan=False)] = 20.0
 
 
 class Holiday(Declared):
@@ -417,7 +428,7 @@ class Features(Declared):
     @property
     def carried(self) -> list[str]:
         """Columns of `rows` by which other sources are joined, sorted."""
-        on = [form.on for form in self.lookups.values()]
+        on: list[Iterable[str]] = [form.on for form in self.lookups.values()]
         on += [form.on for form in self.latest.values()]
         on += [form.by for form in self.grouped.values()]
         return sorted({column for each in on for column in each})

@@ -57,6 +57,13 @@ sources:
     event_time: moved
     known_at: heard
     on_conflict: latest
+  seats:
+    path: landing/seats/*
+    schema: {m: int, at: timestamp, heard: timestamp, customer: string, seat: int}
+    key: [m, at]
+    event_time: at
+    known_at: heard
+    on_conflict: latest
   plans:
     path: landing/plans/*
     schema: {customer: string, since: timestamp, until: timestamp, signed: timestamp, tier: string}
@@ -95,6 +102,7 @@ features:
     before: {of: visits, on: [customer], within: 3 days, lag: 1, columns: {before_length: length}}
     prices: {on: [shop], within: 3 days, columns: [price]}
     moves: {on: [customer], within: 4 days, columns: [zip]}
+    seats: {on: [customer], within: 4 days, columns: [seat]}
   history:
     n_1d: {of: visits, value: count(*), by: [customer], over: 1 days}
     n_2d: {of: visits, value: count(*), by: [customer], over: 2 days}
@@ -195,6 +203,15 @@ def world(seed: int, *, size: int = 60) -> World:
             lambda: {"moved": moment(), "zip": draw.randint(1, 4)},
         )
     ]
+    seats = [
+        row
+        for n in range(size // 4)
+        for row in revisions(
+            {"m": n, "at": moment()},
+            "heard",
+            lambda: {"customer": draw.choice(customers), "seat": draw.randint(1, 4)},
+        )
+    ]
     plans = [
         row
         for customer in {*customers} - {None}
@@ -216,6 +233,7 @@ def world(seed: int, *, size: int = 60) -> World:
         "visits": visits,
         "prices": prices,
         "moves": moves,
+        "seats": seats,
         "plans": plans,
         "calls": calls,
         "shops": [{"shop": shop, "code": n, "size": n * 10} for n, shop in enumerate("xyz")],
@@ -356,6 +374,12 @@ def expected(rows: World, order: Row, at: datetime, day: date) -> Row:
         if same(r, order, "customer") and at - hours(96) <= r["moved"] <= at
     ]
     move = max(moves, key=lambda r: (r["moved"], r["heard"], r["zip"]), default={"zip": None})
+    seats = [
+        r
+        for r in as_of(rows["seats"], ["m", "at"], "heard", at)
+        if same(r, order, "customer") and at - hours(96) <= r["at"] <= at
+    ]
+    seat = max(seats, key=lambda r: (r["at"], r["heard"], r["seat"]), default={"seat": None})
     plans = [
         r
         for r in as_of(rows["plans"], ["customer", "since"], "signed", at)
@@ -388,6 +412,7 @@ def expected(rows: World, order: Row, at: datetime, day: date) -> Row:
         "before_length": newest(mine, 72, "length", nth=1)["length"],
         "price": price["price"],
         "zip": move["zip"],
+        "seat": seat["seat"],
         "n_1d": none_if_empty(len(over(mine, 24)), over(mine, 48)),
         "n_2d": none_if_empty(len(over(mine, 48)), over(mine, 48)),
         "sum_2d": none_if_empty(math.fsum(lengths(over(mine, 48))), lengths(over(mine, 48))),
@@ -470,7 +495,7 @@ def test_every_form_equals_the_oracle_for_any_partitions_and_order(tmp_path, spa
 @example(seed=2972, name="moves")  # a correction known before the row that it takes away
 @given(
     seed=st.integers(0, 10_000),
-    name=st.sampled_from(["visits", "prices", "moves", "plans", "calls", "results"]),
+    name=st.sampled_from(["visits", "prices", "moves", "seats", "plans", "calls", "results"]),
 )
 def test_late_rows_make_every_interval_stale_that_they_change(seed, name, tmp_path_factory):
     """Without Spark: what the oracle says has changed is among what the fingerprints say has."""
@@ -493,6 +518,58 @@ def test_late_rows_make_every_interval_stale_that_they_change(seed, name, tmp_pa
     day_of = {o["id"]: o["placed"].astimezone(pipeline.zone).date() for o in rows["orders"]}
     changed = {day_of[key] for key in new if differences({key: old[key]}, {key: new[key]})}
     assert changed <= {day for day in before if before[day] != after[day]}
+
+
+def test_a_late_row_at_the_very_beginning_of_a_span_makes_the_day_stale(tmp_path):
+    pipeline, lake, rows = declared(tmp_path), Lake(tmp_path / "lake"), world(3)
+    publish(pipeline, lake, rows, batch="one")
+    before = {i.day: i.fingerprint for i in features_due(pipeline, lake).missing}
+    told = pipeline.at(DAYS[4]).astimezone(UTC) - timedelta(days=4)  # `within` of moves and seats
+    late = {**rows["seats"][0], "m": 999, "at": told, "heard": told}
+    publish(pipeline, lake, {"seats": [late]}, batch="two")
+    after = {i.day: i.fingerprint for i in features_due(pipeline, lake).missing}
+    assert before[DAYS[4]] != after[DAYS[4]]
+
+
+def test_a_history_is_the_same_whatever_stands_beside_it(tmp_path, spark):
+    beside = "    n_res: {of: results, value: count(*), by: [id], over: 30 days}\n"
+    linked = "    amounts: {of: results, value: sum(amount), by: [id], over: 1 days}\n"
+    rows = world(1)
+    rows["results"] += [
+        {
+            "id": o["id"],
+            "placed": o["placed"],
+            "known": o["placed"] - timedelta(days=2),
+            "returned": True,
+        }
+        for o in rows["orders"]
+        if o["id"] not in {r["id"] for r in rows["results"]}
+    ]
+    rows["results"] = [r for r in rows["results"] if r["known"] < r["placed"]]
+    found = []
+    for n, more in enumerate((beside, beside + linked)):
+        pipeline = declared(tmp_path, ("  history:\n", f"  history:\n{more}"), text=FEW)
+        lake = Lake(tmp_path / f"lake{n}")
+        publish(pipeline, lake, rows, batch="one")
+        made = built(spark, pipeline, lake)
+        found.append({key: row["n_res"] for key, row in made.items()})
+    assert found[0] == found[1]
+    assert set(found[0].values()) == {None, 1}
+
+
+def test_a_list_by_the_names_of_the_key_is_matched_by_name_and_any_other_in_order():
+    from headrace.spec.model import Lookup, Source
+
+    source = Source.model_validate(
+        {"path": "x", "schema": {"a": "int", "b": "int"}, "key": ["a", "b"], "timeless": True}
+    )
+    for on, pairs in (
+        (["b", "a"], {"b": "b", "a": "a"}),
+        (["c", "d"], {"c": "a", "d": "b"}),
+        ({"b": "b"}, {"b": "b"}),
+        ({"a": "b", "b": "a"}, {"a": "b", "b": "a"}),
+    ):
+        assert dict(Lookup(on=on, columns=["a"]).pairs(source)) == pairs
 
 
 def test_days_out_of_reach_of_a_late_row_stay_as_they_are(tmp_path):

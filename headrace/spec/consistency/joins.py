@@ -51,7 +51,7 @@ def _lookup(parts: Parts, name: str, lookup: Lookup) -> Findings:
     key = [column for column in source.key if column != source.valid_from]
     pairs = lookup.pairs(source)
     whole = {their for _, their in pairs} == {*key}
-    if len(pairs) < len(lookup.on) or not (whole or (source.timeless and lookup.renames)):
+    if len(pairs) < len(lookup.on) or not (whole or (source.timeless and lookup.named)):
         yield (*at, "on"), f"must name a column for each of {of}'s key: {', '.join(key)}"
     else:
         for ours, theirs in pairs:

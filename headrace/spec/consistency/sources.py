@@ -66,9 +66,23 @@ def _times(source: Source, at: Loc) -> Findings:
             )
     if not source.timeless and not (source.event_time or source.known_at or source.valid_from):
         yield at, "needs `event_time`, `known_at` (no row is used before it) or `timeless: true`"
+    yield from _corrected(source, at)
+
+
+def _corrected(source: Source, at: Loc) -> Findings:
+    """Rows that hold for a time, or until they are corrected."""
     if source.valid_to is not None and source.valid_from is None:
         yield (*at, "valid_to"), "needs `valid_from` beside it"
-    if source.valid_from in source.columns and source.valid_from not in source.key:
+    if source.valid_from is not None and source.valid_from == source.valid_to:
+        yield (*at, "valid_to"), f"{source.valid_to} is `valid_from` already"
+    if source.valid_from is not None and set(source.key) == {source.valid_from}:
+        yield (
+            (*at, "key"),
+            "needs another column: `valid_from` tells one row of a thing from others",
+        )
+    if source.timeless:
+        pass  # told above
+    elif source.valid_from in source.columns and source.valid_from not in source.key:
         yield (*at, "valid_from"), f"{source.valid_from} must be in `key`: one row from each moment"
     if source.timeless and source.on_conflict == "latest":
         yield (*at, "on_conflict"), "what is corrected is not timeless: declare when it was known"

@@ -26,6 +26,13 @@ def target_problems(parts: Parts) -> Findings:
     for field, why in _NEEDED.items():
         if getattr(source, field) is None:
             yield at, f"{target.of} has no `{field}`, so it cannot be told {why}"
+    moved = source.on_conflict == "latest" and source.event_time not in source.key
+    if source.event_time and moved:
+        yield (
+            at,
+            f"{target.of} may be corrected, so its `event_time` must be in its key: a correction "
+            "could move a target to another interval",
+        )
     right = source.references is None or parts.about(target.of) is not None
     if right and parts.rows in parts.sources and parts.rows not in {target.of, source.references}:
         yield at, f"{target.of} needs `references: {parts.rows}`, by which a row finds its target"

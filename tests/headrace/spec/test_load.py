@@ -31,7 +31,7 @@ def test_the_example_survives_a_round_trip():
 def test_the_example_says_what_it_means():
     pipeline = load(EXAMPLE)
     assert pipeline.at(date(2013, 12, 1)).isoformat() == "2013-12-01T05:00:00-05:00"
-    assert pipeline.features.lookups["planes"].on == {"tailnum": "tailnum"}
+    assert pipeline.features.lookups["planes"].on == {"tailnum": None}
     assert pipeline.features.history["route_delay_7d"].over == timedelta(days=7)
     assert (pipeline.split.validation.days, pipeline.split.test.days) == (31, 30)
     assert (pipeline.training.first, pipeline.training.trials) == (date(2013, 12, 1), 6)
