@@ -448,7 +448,8 @@ class _Gold:
             raise FeatureError(message, at=place, hint="cast it to int, double, string or the like")
         lost = [name for name in (*rows.columns, *step.adds) if name not in made.columns]
         if lost:
-            message = f"step {step.function} returned no column {', '.join(lost[:8])}"
+            shown = sorted(lost, key=lambda name: name.startswith("_"))[:8]  # ours last
+            message = f"step {step.function} returned no column {', '.join(shown)}"
             raise FeatureError(
                 message, at=place, hint="return the frame it was given, with `adds` added to it"
             )

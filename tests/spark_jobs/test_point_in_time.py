@@ -638,7 +638,7 @@ def test_a_look_up_by_columns_that_are_no_key_names_the_offending_ones(tmp_path,
     with pytest.raises(FeatureError) as error:
         built(spark, pipeline, Lake(tmp_path / "lake"))
     assert "look-up shops: shops has several rows for code=7 (2 rows)" in str(error.value)
-    assert "pipeline.yaml:61:5 features.lookups.shops" in str(error.value)
+    assert "pipeline.yaml:68:5 features.lookups.shops" in str(error.value)
 
 
 def test_types_that_do_not_fit_are_told_with_their_line(tmp_path, spark):
