@@ -18,7 +18,7 @@ def counts(published):
 
 
 def test_a_later_row_of_the_same_key_is_a_correction_and_the_target_follows_it(trips):
-    trips.declare(LATEST)
+    trips.declare(LATEST, ("key: [id]", "key: [id, leaves]"))
     trips.deliver("trips", "a.csv", f"1,A,{DEC1},5")
     trips.deliver("arrivals", "a.csv", f"1,{DEC1},10,2013-12-02T01:00:00Z")
     for source in ("lines", "trips", "arrivals"):
