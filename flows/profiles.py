@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import webbrowser
 from pathlib import Path
@@ -17,6 +16,7 @@ from flows.options import DEFAULT, ERR, OUT, File, LakeFolder, settings_of
 from flows.progress import progress
 from headrace import runs
 from headrace.errors import UsageError
+from headrace.spec.problems import unknown
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -91,12 +91,11 @@ def profile(
 def _table_of(subject: str, declared: Pipeline, file: Path) -> str:
     if subject == GOLD:
         return f"gold/{declared.name}"
-    if subject in declared.sources:
-        return f"silver/{subject}"
-    names = [*declared.sources, GOLD]
-    near = difflib.get_close_matches(subject, names, n=1)
-    message = f"no source {subject!r}" + (f"; did you mean {near[0]!r}?" if near else "")
-    raise UsageError(message, file=file, hint=f"there are {', '.join(names)}")
+    if subject not in declared.sources:
+        names = [*declared.sources, GOLD]
+        message = unknown("source", subject, names)
+        raise UsageError(message, file=file, hint=f"there are {', '.join(names)}")
+    return f"silver/{subject}"
 
 
 def _made(

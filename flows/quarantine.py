@@ -91,9 +91,7 @@ def replay(source: SourceName, pipeline: File = DEFAULT, lake: LakeFolder = None
     from headrace.spec import load
 
     settings, declared = settings_of(lake), load(pipeline)
-    if source not in declared.sources:
-        message = f"no source {source!r}"
-        raise UsageError(message, file=pipeline, hint=f"there are {', '.join(declared.sources)}")
+    declared.source(source)
     place = Lake(settings.lake)
     run = runs.new_name()
     unit = application_id(source, "replay", "all")

@@ -74,12 +74,7 @@ class OpenLake:
         from headrace.lake.known import as_known
         from headrace.spec import load
 
-        sources = load(pipeline).sources
-        if source not in sources:
-            near = difflib.get_close_matches(source, sources, n=1)
-            message = f"no source {source!r}" + (f"; did you mean {near[0]!r}?" if near else "")
-            raise UsageError(message, hint=f"there are {', '.join(sources)}")
-        declared = sources[source]
+        declared = load(pipeline).source(source)
         rows = self.table(f"silver/{source}").arrow()
         return as_known(rows, key=declared.key, clock=declared.clock, at=at)
 

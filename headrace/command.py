@@ -6,7 +6,6 @@ import argparse
 import os
 import sys
 from collections.abc import Callable
-from difflib import get_close_matches
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -46,7 +45,9 @@ def run(parser: argparse.ArgumentParser, stage: Stage) -> None:
         settings = Settings(lake=given.lake) if given.lake else Settings()
         lake = Lake(settings.lake)
         pipeline = load(given.pipeline)
-        subject = _source(pipeline, given.source) if "source" in given else pipeline.name
+        subject = pipeline.name
+        if "source" in given:
+            pipeline.source(subject := given.source)
         runs.perform(
             parser.prog.rpartition(".")[2],
             subject,
@@ -59,11 +60,3 @@ def run(parser: argparse.ArgumentParser, stage: Stage) -> None:
     except HeadraceError as error:
         sys.stderr.write(f"{type(error).__name__}: {error}\n")
         sys.exit(error.exit_code)
-
-
-def _source(pipeline: Pipeline, name: str) -> str:
-    if name not in pipeline.sources:
-        near = get_close_matches(name, pipeline.sources, n=1) or list(pipeline.sources)
-        message = f"no source {name!r}"
-        raise UsageError(message, pipeline=pipeline.name, hint=f"there is {', '.join(near)}")
-    return name

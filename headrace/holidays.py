@@ -7,7 +7,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from headrace.spec.model import Holiday
+    from headrace.spec.forms import Holiday
 
 _FARTHEST = 366  # days looked at; a country without a holiday in a year gives null
 

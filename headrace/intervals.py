@@ -20,7 +20,8 @@ from headrace.holidays import holiday_value
 from headrace.lake import Lake, Table, application_id, digest
 from headrace.lake.days import Clock, Days, days_of
 from headrace.spec.expressions import columns_of
-from headrace.spec.model import Encoding, History, Pipeline, Source
+from headrace.spec.forms import Encoding, History
+from headrace.spec.model import Pipeline, Source
 
 FEATURES_VERSION = 2  # raised by hand when the meaning of spark_jobs/features.py changes
 LABELS_VERSION = 2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from functools import partial
 from pathlib import Path
@@ -33,6 +33,7 @@ from headrace.lake import (
 
 _MOST_BYTES = 64 * 2**20  # of the rows of one data file, in memory, which a worker holds at a time
 _STAGED = "path string, size bigint, rows bigint, partition string, statistics string"
+_FEW_FILES = 16
 _NO_SPACE = "No space left on device"
 
 
@@ -55,27 +56,48 @@ def read(
     Raises:
         CorruptArtifact: A data file is missing, or is not the one that was committed.
     """
+    return _rows(spark, Table(table, version), version, bounds or {})
+
+
+def read_near(
+    spark: SparkSession,
+    table: Path,
+    others: DataFrame,
+    *,
+    key: Sequence[str],
+    version: int | None = None,
+) -> DataFrame:
+    """The rows of a table that may have a key of the others, by the bounds of each key column.
+
+    Of a table of few files all rows: to ask for the bounds would cost more.
+
+    Raises:
+        CorruptArtifact: A data file is missing, or is not the one that was committed.
+    """
     opened = Table(table, version)
-    within = bounds or {}
+    if len(opened.files) <= _FEW_FILES:
+        return _rows(spark, opened, version, {})
+    ends = [F.struct(F.min(column), F.max(column)).alias(column) for column in key]
+    bounds = {
+        column: tuple(pair) for column, pair in others.agg(*ends).collect()[0].asDict().items()
+    }
+    if any(None in pair for pair in bounds.values()):
+        return _rows(spark, opened, version, {}).limit(0)
+    return _rows(spark, opened, version, bounds)
+
+
+def _rows(
+    spark: SparkSession, table: Table, version: int | None, bounds: Mapping[str, tuple[Any, Any]]
+) -> DataFrame:
     # Spark verifies pages, not the footers that name their columns.
-    opened.check([file for file in opened.files if _may_hold(file, within)])
+    table.check([file for file in table.files if _may_hold(file, bounds)])
     reader = spark.read.format("delta")
     if version is not None:
         reader = reader.option("versionAsOf", version)
-    rows = reader.load(table.as_posix())
-    for column, (least, greatest) in within.items():
+    rows = reader.load(table.path.as_posix())
+    for column, (least, greatest) in bounds.items():
         rows = rows.where(F.col(column).between(F.lit(least), F.lit(greatest)))
     return rows
-
-
-def files_of(table: Path, version: int | None) -> int:
-    """How many data files a table has."""
-    return len(Table(table, version).files)
-
-
-def rows_of(table: Path, version: int | None) -> int:
-    """How many rows a table has, as its log tells."""
-    return sum(file.rows or 0 for file in Table(table, version).files)
 
 
 def _may_hold(file: DataFile, bounds: Mapping[str, tuple[Any, Any]]) -> bool:

@@ -143,23 +143,12 @@ def empty_features(pipeline: Pipeline, counts: Mapping[str, int]) -> list[str]:
         pipeline: What is declared.
         counts: Feature -> rows in which it is not null; `_rows` -> all rows.
     """
-    features, sources = pipeline.features, pipeline.sources
-    forms: dict[str, tuple[str, str | None]] = {}
-    for kind in ("lookups", "latest"):
-        for name, form in getattr(features, kind).items():
-            forms |= {new: (f"features.{kind}.{name}", form.source(name)) for new in form.columns}
-    for kind in ("history", "encodings"):
-        declared = getattr(features, kind).items()
-        forms |= {name: (f"features.{kind}.{name}", form.of) for name, form in declared}
-    forms |= {name: (f"features.holidays.{name}", None) for name in features.holidays}
-    for index, step in enumerate(features.steps):
-        forms |= dict.fromkeys(step.adds, (f"features.steps[{index}]", None))
     told = []
-    for name in features.names:
+    for name, (path, of) in pipeline.features.made_by.items():
         if counts["_rows"] and not counts[name]:
-            path, of = forms.get(name, (f"features.columns.{name}", None))
+            source = pipeline.sources[of] if of else None
             late = ""
-            if of and not sources[of].timeless and sources[of].known_at is None:
+            if source and not source.timeless and source.known_at is None:
                 late = f"; {of} has no `known_at`, so its rows are known from their ingestion on"
             told.append(
                 f"{name} is null in all {counts['_rows']:,} rows ({pipeline.place(path)}){late}"

@@ -22,18 +22,10 @@ from pyspark.sql.types import AtomicType, BinaryType, DataType, NullType
 from headrace.errors import FeatureError
 from headrace.holidays import holiday_value
 from headrace.intervals import Interval, about_of
-from headrace.lake import Lake
+from headrace.lake import Lake, Table
 from headrace.spec.expressions import columns_of
-from headrace.spec.model import (
-    ColumnType,
-    Encoding,
-    History,
-    Latest,
-    Lookup,
-    Pipeline,
-    Source,
-    Step,
-)
+from headrace.spec.forms import Encoding, History, Latest, Lookup, Step
+from headrace.spec.model import ColumnType, Pipeline, Source
 from spark_jobs import delta
 from spark_jobs import point_in_time as pit
 from spark_jobs.newest import Facts, newest
@@ -41,7 +33,6 @@ from spark_jobs.point_in_time import Aggregate, Moments, carried, keyed
 
 _STAMPS = ("_interval", "_at", "_fingerprint", "_labels")
 _OFFENDERS = 5  # keys that a message names
-_FEW_FILES = 16
 _DAY = timedelta(days=1)
 
 
@@ -62,24 +53,18 @@ class Silver:
 
     def size(self, name: str) -> int:
         """How many rows a source has, as its log tells."""
-        return delta.rows_of(self.lake.silver(name), self.versions.get(name))
+        files = Table(self.lake.silver(name), self.versions.get(name)).files
+        return sum(file.rows or 0 for file in files)
 
     def near(self, name: str, others: DataFrame) -> DataFrame:
-        """A source's rows that may have the key of one of the others, by the keys' bounds.
-
-        Of a source of few files all rows: to ask for the bounds would cost more.
-        """
-        if delta.files_of(self.lake.silver(name), self.versions.get(name)) <= _FEW_FILES:
-            return self.rows(name)
-        key = self.pipeline.sources[name].key
-        least_and_most = [
-            f(column).alias(f"{f.__name__}_{column}") for column in key for f in (F.min, F.max)
-        ]
-        found = others.agg(*least_and_most).collect()[0]
-        bounds = {column: (found[f"min_{column}"], found[f"max_{column}"]) for column in key}
-        if any(None in pair for pair in bounds.values()):
-            return self.rows(name).limit(0)
-        return self.rows(name, **bounds)
+        """A source's rows that may have the key of one of the others."""
+        return delta.read_near(
+            self.spark,
+            self.lake.silver(name),
+            others,
+            key=self.pipeline.sources[name].key,
+            version=self.versions.get(name),
+        )
 
 
 @contextmanager

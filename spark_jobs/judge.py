@@ -22,7 +22,6 @@ from spark_jobs.parse import typed
 
 LARGEST_VALUE_SET = 100_000
 _VALUES_TOLD = 5  # longer value sets are not repeated in a row's reason
-_FEW_FILES = 16  # of so few it costs more to ask which may be passed over
 _PLACE = ["_unsound", "_file", "_row", "_file_sha256"]  # a file may come again mended
 PARSE_RULE, CONFLICT_RULE = "_parse", "_conflict"
 
@@ -69,7 +68,7 @@ def with_repeats(
     repeated = parsed.groupBy(*key).count().where("count > 1").select(*key)
     silver = None
     if silver_version != NO_TABLE:
-        silver = _with_such_keys(spark, parsed, lake, name, key=key, version=silver_version)
+        silver = delta.read_near(spark, lake.silver(name), parsed, key=key, version=silver_version)
         repeated = repeated.unionByName(
             silver.join(parsed.select(*key), key, "left_semi").select(*key)
         )
@@ -96,24 +95,6 @@ def _key(source: Source) -> list[str]:
     """The columns by which two rows are the same row: of corrections, the moment too."""
     corrected = source.on_conflict == "latest" and source.known_at
     return list(dict.fromkeys([*source.key, *([str(source.known_at)] if corrected else [])]))
-
-
-def _with_such_keys(
-    spark: SparkSession,
-    parsed: DataFrame,
-    lake: Lake,
-    name: str,
-    *,
-    key: Sequence[str],
-    version: int,
-) -> DataFrame:
-    """Silver's rows that may have a key of the batch: files beyond the keys' bounds are left."""
-    if delta.files_of(lake.silver(name), version) <= _FEW_FILES:
-        return delta.read(spark, lake.silver(name), version=version)
-    ends = [F.struct(F.min(column), F.max(column)).alias(column) for column in key]
-    found = parsed.agg(*ends).collect()[0].asDict()
-    bounds = {column: tuple(pair) for column, pair in found.items() if None not in pair}
-    return delta.read(spark, lake.silver(name), version=version, bounds=bounds)
 
 
 def _suspects(

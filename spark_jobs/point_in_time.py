@@ -15,7 +15,8 @@ from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
 from headrace.spec.expressions import only_where
-from headrace.spec.model import Encoding, Pipeline
+from headrace.spec.forms import Encoding
+from headrace.spec.model import Pipeline
 
 _DAY = timedelta(days=1)
 

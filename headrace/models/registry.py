@@ -20,7 +20,7 @@ from headrace.errors import CorruptArtifact, HeadraceError, UsageError
 from headrace.lake import Lake, Table, application_id, commit, stage_file
 from headrace.models.formats import FORMATS
 from headrace.models.model import Model, digest_of, file_digests
-from headrace.spec.model import NAME
+from headrace.spec.fields import NAME
 
 CHAMPION = "champion"
 _RECORD = "record.json"

@@ -7,7 +7,6 @@ import posixpath
 import re
 from pathlib import Path
 
-from headrace.errors import UsageError
 from headrace.spec.model import Pipeline
 from headrace.spec.problems import near, shown
 
@@ -28,10 +27,7 @@ def landing_glob(pipeline: Pipeline, source: str) -> str:
     Raises:
         UsageError: There is no such source.
     """
-    if source not in pipeline.sources:
-        message = f"no source {source!r}{near(source, pipeline.sources)}"
-        raise UsageError(message, pipeline=pipeline.name)
-    return absolute(pipeline.sources[source].path, folder=pipeline.folder)
+    return absolute(pipeline.source(source).path, folder=pipeline.folder)
 
 
 def absolute(path: str, *, folder: Path) -> str:

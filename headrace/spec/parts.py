@@ -9,22 +9,10 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from headrace.spec.document import Json
-from headrace.spec.model import (
-    NAME,
-    Check,
-    ColumnType,
-    Encoding,
-    History,
-    Holiday,
-    Latest,
-    Lookup,
-    Schedule,
-    Source,
-    Split,
-    Step,
-    Target,
-    Training,
-)
+from headrace.spec.fields import NAME
+from headrace.spec.forms import Encoding, History, Holiday, Latest, Lookup, Step
+from headrace.spec.model import Check, ColumnType, Schedule, Source, Split, Target, Training
+from headrace.spec.problems import KEY, Loc
 
 Part = TypeVar("Part", bound=BaseModel)
 
@@ -63,16 +51,29 @@ class Parts:
     @property
     def examples(self) -> frozenset[str]:
         """The columns of a training row that an audit can name: features, and the key."""
-        joined = (
-            name
-            for part in (self.lookups, self.latest)
-            for each in part.values()
-            for name in each.columns
-        )
         rows = self.sources.get(self.rows) if self.rows is not None else None
-        added = [name for _, step in self.steps for name in step.adds]
-        named = (*self.features, *self.history, *self.encodings, *self.holidays)
-        return frozenset((*named, *joined, *added, *(rows.key if rows else ())))
+        return frozenset((*(name for name, _ in self.named), *(rows.key if rows else ())))
+
+    @property
+    def named(self) -> list[tuple[str, Loc]]:
+        """Each name of a feature, and where it stands."""
+        found: list[tuple[str, Loc]] = [
+            (name, ("features", "columns", name, KEY)) for name in self.features
+        ]
+        joined: tuple[tuple[str, Mapping[str, Lookup | Latest]], ...] = (
+            ("lookups", self.lookups),
+            ("latest", self.latest),
+        )
+        for form, declared in joined:
+            for of, part in declared.items():
+                at: Loc = ("features", form, of, "columns")
+                found += [(name, (*at, name, KEY)) for name in part.columns]
+        grouped = {"history": self.history, "encodings": self.encodings, "holidays": self.holidays}
+        for form, names in grouped.items():
+            found += [(name, ("features", form, name, KEY)) for name in names]
+        for index, step in self.steps:
+            found += [(name, ("features", "steps", index, "adds", name)) for name in step.adds]
+        return found
 
     def about(self, source: str) -> Source | None:
         """The source that a source references; None where that is wrong, or nothing."""

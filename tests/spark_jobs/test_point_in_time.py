@@ -558,7 +558,8 @@ def test_a_history_is_the_same_whatever_stands_beside_it(tmp_path, spark):
 
 
 def test_a_list_by_the_names_of_the_key_is_matched_by_name_and_any_other_in_order():
-    from headrace.spec.model import Lookup, Source
+    from headrace.spec.forms import Lookup
+    from headrace.spec.model import Source
 
     source = Source.model_validate(
         {"path": "x", "schema": {"a": "int", "b": "int"}, "key": ["a", "b"], "timeless": True}

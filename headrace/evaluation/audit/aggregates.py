@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from headrace.evaluation.audit.repeats import sum_of
 from headrace.evaluation.audit.subject import Subject
 from headrace.evaluation.metrics import Floats, Integers
 
@@ -158,7 +159,5 @@ def _most(known: Floats, group: Integers, size: int, scope: Floats) -> Floats:
 
 
 def _group(subject: Subject, by: tuple[str, ...]) -> Integers:
-    from headrace.evaluation.audit.repeats import sum_of
-
     found: Integers = np.unique(sum_of(subject, by)[subject.places], return_inverse=True)[1]
     return found.astype(np.int64)

@@ -103,7 +103,7 @@ def _arrivals(
     wanted = rows
     if not set(on) <= set(rows.column_names):
         wanted = _with_columns(rows, pipeline, lake, on)
-    given = wanted.select(list(on)).append_column("_place", pa.array(range(rows.num_rows)))
+    given = wanted.select(list(on)).append_column("_place", pa.array(np.arange(rows.num_rows)))
     joined = given.join(
         entries, keys=list(on), right_keys=list(key), join_type="left outer", use_threads=False
     )
@@ -117,6 +117,6 @@ def _with_columns(
     name = pipeline.features.rows
     key = pipeline.sources[name].key
     source = Table(lake.silver(name)).arrow(list(dict.fromkeys((*key, *columns))))
-    placed = rows.select(list(key)).append_column("_place", pa.array(range(rows.num_rows)))
+    placed = rows.select(list(key)).append_column("_place", pa.array(np.arange(rows.num_rows)))
     joined = placed.join(source, keys=list(key), join_type="left outer", use_threads=False)
     return joined.sort_by("_place")  # one row each: a key is unique in silver

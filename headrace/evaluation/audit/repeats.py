@@ -69,7 +69,7 @@ def _twins(subject: Subject) -> list[Finding]:
     In a table of a few coarse columns, rows are alike by chance: only rows of rare enough values
     count, and they must be alike in the last column, too, whichever is left out.
     """
-    names = [name for name in subject.roles.features if name not in set(subject.row_ids)]
+    names = [name for name in subject.roles.features if name not in subject.row_ids]
     train, later = subject.train, subject.later
     rare = _rarity(subject, names) > np.log(len(train)) + np.log(len(later)) + _CERTAIN
     later_rare = later[rare[later]]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Self
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from headrace.evaluation.metrics import Booleans, Floats, Integers
+from headrace.evaluation.metrics import Floats, Integers
 
 _MOST = 1e100  # greater numbers count as this: their squares must have a place
 SAMPLE_ROWS = 40_000  # of each part, where a look needs a model; drawn with the seed
@@ -139,7 +140,7 @@ class Subject:
 
         return cls(table, roles, y, placed("train"), placed("validation", "test"), cells, seed)
 
-    @property
+    @cached_property
     def places(self) -> Integers:
         """The rows of all parts."""
         return np.concatenate([self.train, self.later])
@@ -149,7 +150,7 @@ class Subject:
         """Whether the target is true in some rows and false in others."""
         return len(np.unique(self.y[self.places])) > 1
 
-    @property
+    @cached_property
     def row_ids(self) -> tuple[str, ...]:
         """Columns that number the rows: told so, or features of texts or integers, none twice."""
         return tuple(n for n in self.cells if n in self.roles.order or self._numbers_rows(n))
@@ -173,9 +174,3 @@ class Subject:
             return places
         rng = np.random.default_rng(self.seed)
         return places[np.sort(rng.choice(len(places), most, replace=False))]
-
-    def is_later(self) -> Booleans:
-        """Per row of the table, whether it is in validation or test."""
-        flags = np.zeros(self.table.num_rows, dtype=bool)
-        flags[self.later] = True
-        return flags

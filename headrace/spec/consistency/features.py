@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from headrace.spec.consistency.joins import joins_problems
 from headrace.spec.expressions import parse
-from headrace.spec.model import Holiday, Latest, Lookup
+from headrace.spec.forms import Holiday
 from headrace.spec.parts import Parts
 from headrace.spec.problems import KEY, Findings, Loc, dotted, shown, unknown
 
@@ -58,29 +56,10 @@ def _names(parts: Parts) -> Findings:
     rows = parts.sources.get(parts.rows) if parts.rows else None
     key: Loc = ("sources", parts.rows or "", "key")
     taken: dict[str, Loc] = dict.fromkeys(rows.key if rows else (), key)
-    for name, at in _declared(parts):
+    target = [(parts.target.name, ("target", "name", KEY))] if parts.target else []
+    for name, at in [*parts.named, *target]:
         as_it_is = at[1] == "columns" and parts.features[name].strip() == name
         first = taken.get(name)
         if first is not None and not (first == key and as_it_is):
             yield at, f"name {shown(name)} is taken by {dotted(first)}"
         taken[name] = at[:-1]
-
-
-def _declared(parts: Parts) -> list[tuple[str, Loc]]:
-    """Each name of a feature, and of the target, and its place."""
-    found: list[tuple[str, Loc]] = [
-        (name, ("features", "columns", name, KEY)) for name in parts.features
-    ]
-    joined: tuple[tuple[str, Mapping[str, Lookup | Latest]], ...] = (
-        ("lookups", parts.lookups),
-        ("latest", parts.latest),
-    )
-    for form, declared in joined:
-        for of, part in declared.items():
-            found += [(name, ("features", form, of, "columns", name, KEY)) for name in part.columns]
-    named = {"history": parts.history, "encodings": parts.encodings, "holidays": parts.holidays}
-    for form, names in named.items():
-        found += [(name, ("features", form, name, KEY)) for name in names]
-    for index, step in parts.steps:
-        found += [(name, ("features", "steps", index, "adds", name)) for name in step.adds]
-    return [*found, (parts.target.name, ("target", "name", KEY))] if parts.target else found

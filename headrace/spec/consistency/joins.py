@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from headrace.spec.expressions import parse
-from headrace.spec.model import ColumnType, Encoding, History, Latest, Lookup, Source
+from headrace.spec.forms import Encoding, History, Latest, Lookup
+from headrace.spec.model import ColumnType, Source
 from headrace.spec.parts import Parts
 from headrace.spec.problems import KEY, Findings, Loc, shown, unknown
 
