@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 
@@ -26,6 +26,8 @@ from headrace.stage import Outcome, StageResult
 from spark_jobs import delta
 from spark_jobs.gold import Silver, gold_rows, stamps, with_target
 from spark_jobs.session import open_session
+
+_MOST_ROWS = 10_000_000  # built at once: bounds the memory of tasks, whatever the first run builds
 
 
 def build(
@@ -50,32 +52,33 @@ def build(
     labels_only = tuple(interval for interval in due.unlabelled if interval.day not in rebuilt)
     gold = lake.gold(pipeline.name)
     recorded = due.recorded
-    notes = (
-        [] if stale or not due.stale else [f"{len(due.stale)} stale intervals left as delivered"]
-    )
-    for intervals, replaces in ((due.missing, False), (again, True)):
-        if intervals:
-            with gold_rows(
-                spark, lake, pipeline=pipeline, intervals=intervals, versions=due.versions
-            ) as rows:
-                faults.point("features", "after_read")
-                seen = Observation()
-                present = [F.count(name).alias(name) for name in pipeline.features.names]
-                observed = rows.observe(seen, F.count(F.lit(1)).alias("_rows"), *present)
-                try:
-                    committed = _commit(
-                        observed, lake, pipeline, intervals, replaces=replaces, recorded=recorded
-                    )
-                except BalanceError as error:
-                    if pipeline.features.steps:
-                        names = ", ".join(step.function for step in pipeline.features.steps)
-                        error.hint = (
-                            f"nothing was committed; a step may not add or lose rows: {names}"
-                        )
-                    raise
-                if committed.made:  # what was not computed would never be seen
-                    notes += empty_features(pipeline, seen.get)
-            recorded += 1
+    present: Counter[str] = Counter()
+    for intervals, replaces in (
+        *((portion, False) for portion in portions(due.missing)),
+        *((portion, True) for portion in portions(again)),
+    ):
+        with gold_rows(
+            spark, lake, pipeline=pipeline, intervals=intervals, versions=due.versions
+        ) as rows:
+            faults.point("features", "after_read")
+            seen = Observation()
+            counts = [F.count(name).alias(name) for name in pipeline.features.names]
+            observed = rows.observe(seen, F.count(F.lit(1)).alias("_rows"), *counts)
+            try:
+                committed = _commit(
+                    observed, lake, pipeline, intervals, replaces=replaces, recorded=recorded
+                )
+            except BalanceError as error:
+                if pipeline.features.steps:
+                    names = ", ".join(step.function for step in pipeline.features.steps)
+                    error.hint = f"nothing was committed; a step may not add or lose rows: {names}"
+                raise
+            if committed.made:  # what was not computed would never be seen
+                present.update(seen.get)
+        recorded += 1
+    notes = empty_features(pipeline, present)
+    if due.stale and not stale:
+        notes.append(f"{len(due.stale)} stale intervals left as delivered")
     if labels_only:
         rows = relabelled(
             spark, lake, pipeline=pipeline, intervals=labels_only, versions=due.versions
@@ -104,6 +107,18 @@ def build(
         tables={"gold": Table(gold).version} if Table.exists(gold) else {},
         notes=tuple(notes),
     )
+
+
+def portions(intervals: Sequence[Interval]) -> Iterator[Sequence[Interval]]:
+    """Intervals that are built and committed together: of not too many rows, or a single one."""
+    held: list[Interval] = []
+    for interval in intervals:
+        if held and sum(each.rows for each in held) + interval.rows > _MOST_ROWS:
+            yield held
+            held = []
+        held.append(interval)
+    if held:
+        yield held
 
 
 def sampled(spark: SparkSession, lake: Lake, *, pipeline: Pipeline, rows: int) -> pa.Table:
@@ -187,7 +202,7 @@ def relabelled(
     bounds = {"_interval": (min(days), max(days))}
     gold = delta.read(spark, lake.gold(pipeline.name), bounds=bounds)
     kept = gold.drop(pipeline.target.name, "_target_known_at", "_labels")
-    labels = stamps(spark, pipeline, intervals).select("_interval", "_labels")
+    labels = stamps(spark, intervals).select("_interval", "_labels")
     kept = kept.join(F.broadcast(labels), "_interval")
     silver = Silver(spark, lake, pipeline, versions)
     labelled = with_target(kept, silver, keys=kept)

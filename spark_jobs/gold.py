@@ -31,7 +31,6 @@ from spark_jobs import point_in_time as pit
 from spark_jobs.newest import Facts, newest
 from spark_jobs.point_in_time import Aggregate, Moments, carried, keyed
 
-_STAMPS = ("_interval", "_at", "_fingerprint", "_labels")
 _OFFENDERS = 5  # keys that a message names
 _DAY = timedelta(days=1)
 
@@ -94,12 +93,10 @@ def gold_rows(
         yield _Gold(spark, lake, pipeline, intervals, versions, kept).rows(sample)
 
 
-def stamps(spark: SparkSession, pipeline: Pipeline, intervals: Sequence[Interval]) -> DataFrame:
-    """One row per interval: its moment of prediction and its fingerprints."""
-    rows = [(i.day, pipeline.at(i.day), i.fingerprint, i.labels) for i in intervals]
-    return spark.createDataFrame(
-        rows, "_interval date, _at timestamp, _fingerprint string, _labels string"
-    )
+def stamps(spark: SparkSession, intervals: Sequence[Interval]) -> DataFrame:
+    """One row per interval: its fingerprints."""
+    rows = [(each.day, each.fingerprint, each.labels) for each in intervals]
+    return spark.createDataFrame(rows, "_interval date, _fingerprint string, _labels string")
 
 
 def with_target(rows: DataFrame, silver: Silver, *, keys: DataFrame) -> DataFrame:
@@ -189,6 +186,7 @@ class _Gold:
         for index, step in enumerate(features.steps):
             made = self._with_step(made, step, f"features.steps[{index}]")
         made = with_target(made, self.silver, keys=own)
+        made = made.join(F.broadcast(stamps(self.spark, self.intervals)), "_interval")
         key = sources[features.rows].key
         columns = dict.fromkeys([*key, *features.names, self.pipeline.target.name])
         return made.select(*columns, "_target_known_at", "_fingerprint", "_labels", "_interval")
@@ -204,7 +202,7 @@ class _Gold:
         bounds = (begin - timedelta(hours=2), end + timedelta(hours=2))
         rows = pit.with_interval(
             self.silver.rows(features.rows, **{event_time: bounds}), pipeline, event_time=event_time
-        ).join(F.broadcast(stamps(self.spark, pipeline, self.intervals)), "_interval")
+        ).join(F.broadcast(self.moments.frame), "_interval")
         if sample is not None:
             rows = rows.orderBy(F.xxhash64(*source.key), *source.key).limit(sample)
         named = {n: F.expr(sql).alias(n) for n, sql in features.columns.items()}
@@ -216,7 +214,8 @@ class _Gold:
                 *(F.col(name) for name in source.key if name not in named),
                 *named.values(),
                 *(F.col(name).alias(carried(name)) for name in features.carried),
-                *map(F.col, _STAMPS),
+                F.col("_interval"),
+                F.col("_at"),
             ],
         )
 
@@ -289,15 +288,14 @@ class _Gold:
     ) -> DataFrame:
         """All forms that are matched by the same columns, in one pass."""
         keys = [carried(ours) for ours in on]
-        asked = rows.select(*keys, "_interval", "_at").distinct()
-        size = sum(interval.rows for interval in self.intervals)
-        answers = newest(asked, [form.facts for form in forms], on=keys, rows=size)
+        count = sum(interval.rows for interval in self.intervals)
+        found = newest(rows, [form.facts for form in forms], on=keys, count=count)
         values = [
             F.when(form.holds(_of_place(place)), _of_place(place)(column)).alias(column)
             for place, form in enumerate(forms)
             for column in form.columns
         ]
-        return self._answered(rows, answers.select(*keys, "_interval", *values), on)
+        return found.select(*rows.columns, *values)
 
     def _with_nth(self, rows: DataFrame, name: str, latest: Latest) -> DataFrame:
         """By going through every fact in reach: for corrections that move it, and for lags."""

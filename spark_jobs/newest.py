@@ -1,25 +1,27 @@
 """The newest fact that was known at each moment, of many sources in one shuffle, by sorted arrays.
 
-Spark brings the facts and the questions of a key together; each of its tasks then sorts numbers
-with numpy instead of rows: an as-of join without a window. The cost grows as n log n, hot keys
-included.
+Spark brings the facts and the rows of a key together; each of its tasks then sorts numbers with
+numpy instead of rows: an as-of join without a window. The cost grows as n log n, hot keys included.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, reduce
+from operator import or_
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-_TASK_ROWS = 1_000_000  # facts and questions that a task is meant to hold at once
-_QUESTION = -1
+_TASK_ROWS = 1_000_000  # facts and rows that a task is meant to hold at once
+_CLOCKS = ("_happened", "_known")
+_HASHED = {"int", "bigint", "string"}
 _EXACT = 2**62  # numbers below it fit, with one more sum, into 64 bits
 
 Integers = NDArray[np.int64]
@@ -40,121 +42,106 @@ class Facts:
     values: Sequence[str]
     rows: int
 
+    @property
+    def columns(self) -> list[str]:
+        """What a task needs of a fact, beside when it may be used."""
+        return [*_CLOCKS, *self.values]
 
-def newest(asked: DataFrame, facts: Sequence[Facts], *, on: Sequence[str], rows: int) -> DataFrame:
-    """For each question the newest fact of each source, among those with `_usable <= _at`.
+
+def newest(rows: DataFrame, facts: Sequence[Facts], *, on: Sequence[str], count: int) -> DataFrame:
+    """Each row with the newest fact of each source, among those with `_usable <= _at`.
 
     The newest is the one that happened last, of several the one known last, of several the one with
     the greatest values in their order; nulls are least. A null in `on` matches nothing.
 
     Args:
-        asked: Distinct questions: `on`, `_interval`, `_at`.
+        rows: With `on` and `_at` (a timestamp, not null).
         facts: One per source.
         on: The columns they are matched by.
-        rows: About how many questions there are.
+        count: About how many rows there are.
 
     Returns:
-        `asked`, and for the i-th source `_<i>_<value>` and `_<i>__happened`; null without a fact.
+        `rows`, and for the i-th source `_<i>_<value>` and `_<i>__happened`; null without a fact.
     """
-    slots, parts = _slots(facts)
-    timeline = asked.select(
-        *on,
-        F.lit(_QUESTION).cast("tinyint").alias("_source"),
-        _micros("_at").alias("_time"),
-        "_interval",
-        *(F.lit(None).cast(kind).alias(slot) for slot, kind in slots.items()),
-    )
-    for place, part in enumerate(facts):
-        named = {slot: column for column, slot in parts[place].items()}
-        timeline = timeline.unionAll(
-            part.frame.select(
-                *on,
-                F.lit(place).cast("tinyint").alias("_source"),
-                _micros("_usable").alias("_time"),
-                F.lit(None).cast("date").alias("_interval"),
-                *(
-                    _held(named[slot]) if slot in named else F.lit(None).cast(kind).alias(slot)
-                    for slot, kind in slots.items()
-                ),
-            )
+    own = [column for column in rows.columns if column not in on]
+    slots, places = _slots([(rows, own), *((each.frame, each.columns) for each in facts)])
+    frames = [(rows, "_at"), *((each.frame, "_usable") for each in facts)]
+    timeline = frames[0][0]
+    for number, (frame, time) in enumerate(frames):
+        named = {slot: column for column, slot in places[number].items()}
+        part = frame.select(
+            *on,
+            F.lit(number).cast("tinyint").alias("_part"),
+            F.unix_micros(time).alias("_time"),
+            *(
+                (F.col(named[slot]) if slot in named else F.lit(None).cast(kind)).alias(slot)
+                for slot, kind in slots.items()
+            ),
         )
-    tasks = (rows + sum(part.rows for part in facts)) // _TASK_ROWS
-    least = int(str(asked.sparkSession.conf.get("spark.sql.shuffle.partitions")))
+        timeline = timeline.unionAll(part) if number else part
+    tasks = (count + sum(each.rows for each in facts)) // _TASK_ROWS
+    least = int(str(rows.sparkSession.conf.get("spark.sql.shuffle.partitions")))
+    # Rows that match nothing must not all come to one task.
+    without = reduce(or_, (F.col(name).isNull() for name in on))
+    spread = ["_time", *(slot for slot, kind in slots.items() if kind in _HASHED)]
+    by = F.when(without, F.xxhash64(*spread)).otherwise(F.xxhash64(*on))
     # Without a number Spark puts small partitions together.
-    placed = timeline.repartition(tasks, *on) if tasks > least else timeline.repartition(*on)
-    types = {field.name: field.dataType.simpleString() for field in timeline.schema}
-    schema = [f"`{name}` {types[name]}" for name in on] + ["_interval date", "_at timestamp"]
-    for place, mapping in enumerate(parts):
-        schema += [
-            f"`_{place}_{column}` {'timestamp' if column in _CLOCKS else types[slot]}"
-            for column, slot in mapping.items()
-            if column != "_known"
-        ]
-    work = partial(_answers, on=list(on), parts=parts)
-    answers: DataFrame = placed.mapInArrow(work, ", ".join(schema))
-    return answers
+    placed = timeline.repartition(tasks, by) if tasks > least else timeline.repartition(by)
+    kinds = {column: rows.schema[column].dataType.simpleString() for column in rows.columns}
+    for place, each in enumerate(facts):
+        for column in each.columns:
+            if column != "_known":
+                kinds[f"_{place}_{column}"] = each.frame.schema[column].dataType.simpleString()
+    work = partial(_answers, on=list(on), places=places)
+    answers: DataFrame = placed.mapInArrow(
+        work, ", ".join(f"`{name}` {kind}" for name, kind in kinds.items())
+    )
+    return answers.select(*rows.columns, *list(kinds)[len(rows.columns) :])
 
 
-_CLOCKS = ("_happened", "_known")
-
-
-def _slots(facts: Sequence[Facts]) -> tuple[dict[str, str], list[dict[str, str]]]:
-    """Columns that sources share: slot -> type, and for each source its column -> slot."""
+def _slots(
+    parts: Sequence[tuple[DataFrame, Sequence[str]]],
+) -> tuple[dict[str, str], list[dict[str, str]]]:
+    """Columns that the parts share: slot -> type, and for each part its column -> slot."""
     slots: dict[str, str] = {}
-    parts: list[dict[str, str]] = []
-    for part in facts:
-        taken: dict[str, int] = {}
+    places: list[dict[str, str]] = []
+    for frame, columns in parts:
+        taken: Counter[str] = Counter()
         mapping: dict[str, str] = {}
-        for column in (*_CLOCKS, *part.values):
-            kind = (
-                "bigint" if column in _CLOCKS else part.frame.schema[column].dataType.simpleString()
-            )
-            taken[kind] = taken.get(kind, 0) + 1
+        for column in columns:
+            kind = frame.schema[column].dataType.simpleString()
+            taken[kind] += 1
             slot = f"_{kind}_{taken[kind]}"
             slots[slot] = kind
             mapping[column] = slot
-        parts.append(mapping)
-    return slots, parts
-
-
-def _micros(column: str) -> Column:
-    return F.unix_micros(column)
-
-
-def _held(column: str) -> Column:
-    return _micros(column) if column in _CLOCKS else F.col(column)
+        places.append(mapping)
+    return slots, places
 
 
 def _answers(
-    batches: Iterable[pa.RecordBatch], *, on: list[str], parts: list[dict[str, str]]
+    batches: Iterable[pa.RecordBatch], *, on: list[str], places: list[dict[str, str]]
 ) -> Iterator[pa.RecordBatch]:
-    """Of one task: the questions among the rows, each with its newest facts."""
+    """Of one task: its rows, each with its newest facts."""
     held = list(batches)
     if not held:
         return
-    rows = pa.Table.from_batches(held)
+    everything = pa.Table.from_batches(held)
     del held
-    keys = _codes([rows[name] for name in on])
-    source, time = rows["_source"].to_numpy(), rows["_time"].to_numpy()
-    asked = np.flatnonzero(source == _QUESTION)
-    questions = rows.take(pa.array(asked))
-    columns = [questions[name] for name in (*on, "_interval")]
-    columns.append(questions["_time"].cast(pa.timestamp("us", "UTC")))
-    names = [*on, "_interval", "_at"]
-    for place, mapping in enumerate(parts):
-        known = np.flatnonzero((source == place) & (keys >= 0))
-        facts = rows.select(list(mapping.values())).take(pa.array(known))
+    keys = _codes([everything[name] for name in on])
+    part, time = everything["_part"].to_numpy(), everything["_time"].to_numpy()
+    asked = np.flatnonzero(part == 0)
+    found = everything.select([*on, *places[0].values()]).take(pa.array(asked))
+    columns, names = found.columns, [*on, *places[0]]
+    for number, mapping in enumerate(places[1:]):
+        known = np.flatnonzero((part == number + 1) & (keys >= 0))
+        facts = everything.select(list(mapping.values())).take(pa.array(known))
         facts = facts.rename_columns(list(mapping))
-        found = newest_of(
+        newest = newest_of(
             keys[asked], time[asked], keys[known], time[known], order=_ranks(keys[known], facts)
         )
-        chosen = facts.take(pa.array(found, mask=found < 0))
-        for column in mapping:
-            if column != "_known":
-                told = chosen[column]
-                moment = column in _CLOCKS
-                columns.append(told.cast(pa.timestamp("us", "UTC")) if moment else told)
-                names.append(f"_{place}_{column}")
+        chosen = facts.drop_columns("_known").take(pa.array(newest, mask=newest < 0))
+        columns += chosen.columns
+        names += [f"_{number}_{column}" for column in chosen.column_names]
     yield from pa.table(columns, names=names).to_batches(max_chunksize=100_000)
 
 
@@ -205,7 +192,7 @@ def _sorted(key: Integers, time: Integers) -> Integers:
 
 def _ranks(keys: Integers, facts: pa.Table) -> Integers:
     """How new each fact is among those of its key; ties are broken by the values."""
-    happened, known = (facts[name].to_numpy() for name in _CLOCKS)
+    happened, known = (facts[name].cast(pa.int64()).to_numpy() for name in _CLOCKS)
     if np.array_equal(happened, known):
         order = _sorted(keys, happened)
     else:
