@@ -34,6 +34,7 @@ from headrace.lake import (
 _MOST_BYTES = 64 * 2**20  # of the rows of one data file, in memory, which a worker holds at a time
 _STAGED = "path string, size bigint, rows bigint, partition string, statistics string"
 _FEW_FILES = 16
+_GLOB_PATHS = "__globPaths__"
 _NO_SPACE = "No space left on device"
 
 
@@ -56,7 +57,7 @@ def read(
     Raises:
         CorruptArtifact: A data file is missing, or is not the one that was committed.
     """
-    return _rows(spark, Table(table, version), version, bounds or {})
+    return _rows(spark, Table(table, version), bounds or {})
 
 
 def read_near(
@@ -76,25 +77,29 @@ def read_near(
     """
     opened = Table(table, version)
     if len(opened.files) <= _FEW_FILES:
-        return _rows(spark, opened, version, {})
+        return _rows(spark, opened, {})
     ends = [F.struct(F.min(column), F.max(column)).alias(column) for column in key]
     bounds = {
         column: tuple(pair) for column, pair in others.agg(*ends).collect()[0].asDict().items()
     }
     if any(None in pair for pair in bounds.values()):
-        return _rows(spark, opened, version, {}).limit(0)
-    return _rows(spark, opened, version, bounds)
+        return _rows(spark, opened, {}).limit(0)
+    return _rows(spark, opened, bounds)
 
 
-def _rows(
-    spark: SparkSession, table: Table, version: int | None, bounds: Mapping[str, tuple[Any, Any]]
-) -> DataFrame:
-    # Spark verifies pages, not the footers that name their columns.
-    table.check([file for file in table.files if _may_hold(file, bounds)])
-    reader = spark.read.format("delta")
-    if version is not None:
-        reader = reader.option("versionAsOf", version)
-    rows = reader.load(table.path.as_posix())
+def _rows(spark: SparkSession, table: Table, bounds: Mapping[str, tuple[Any, Any]]) -> DataFrame:
+    # The log is read once, by delta-rs: Delta's own reader takes a second or two of Spark jobs for
+    # it, table by table. What that reader would be needed for, `Table` refuses.
+    files = [file for file in table.files if _may_hold(file, bounds)]
+    table.check(files)  # Spark verifies pages, not the footers that name their columns
+    schema = StructType.fromJson(json.loads(table.delta.schema().to_json()))
+    if not files:
+        return spark.createDataFrame([], schema)
+    reader = spark.read.schema(schema).option("basePath", table.path.as_posix())
+    reader = reader.option(_GLOB_PATHS, "false")  # else `[` in a folder's name is a pattern
+    rows = reader.parquet(*((table.path / file.path).as_posix() for file in files))
+    quoted = ("`" + name.replace("`", "``") + "`" for name in schema.names)
+    rows = rows.select(*quoted)  # partition columns came last
     for column, (least, greatest) in bounds.items():
         rows = rows.where(F.col(column).between(F.lit(least), F.lit(greatest)))
     return rows

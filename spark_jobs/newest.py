@@ -92,11 +92,11 @@ def newest(rows: DataFrame, facts: Sequence[Facts], *, on: Sequence[str], count:
         for column in each.columns:
             if column != "_known":
                 kinds[f"_{place}_{column}"] = each.frame.schema[column].dataType.simpleString()
-    work = partial(_answers, on=list(on), places=places)
+    work = partial(_answers, on=list(on), places=places, made=list(kinds))
     answers: DataFrame = placed.mapInArrow(
         work, ", ".join(f"`{name}` {kind}" for name, kind in kinds.items())
     )
-    return answers.select(*rows.columns, *list(kinds)[len(rows.columns) :])
+    return answers
 
 
 def _slots(
@@ -119,9 +119,13 @@ def _slots(
 
 
 def _answers(
-    batches: Iterable[pa.RecordBatch], *, on: list[str], places: list[dict[str, str]]
+    batches: Iterable[pa.RecordBatch],
+    *,
+    on: list[str],
+    places: list[dict[str, str]],
+    made: list[str],
 ) -> Iterator[pa.RecordBatch]:
-    """Of one task: its rows, each with its newest facts."""
+    """Of one task: its rows, each with its newest facts; the columns `made`, in that order."""
     held = list(batches)
     if not held:
         return
@@ -142,7 +146,8 @@ def _answers(
         chosen = facts.drop_columns("_known").take(pa.array(newest, mask=newest < 0))
         columns += chosen.columns
         names += [f"_{number}_{column}" for column in chosen.column_names]
-    yield from pa.table(columns, names=names).to_batches(max_chunksize=100_000)
+    answers = pa.table(columns, names=names).select(made)
+    yield from answers.to_batches(max_chunksize=100_000)
 
 
 def newest_of(

@@ -40,6 +40,8 @@ _ALWAYS = {
     # A join with a table of some 300,000 narrow rows needs no shuffle of the other side. In memory
     # it is twenty times as large as estimated: 32 MiB came to 592 MiB, beyond a laptop's heap.
     "spark.sql.autoBroadcastJoinThreshold": "8m",
+    # Files are named one by one: to look at each costs less here than a job that does.
+    "spark.sql.sources.parallelPartitionDiscovery.threshold": "1000",
     "spark.sql.execution.arrow.pyspark.enabled": "true",
     # Notes where in Python each column was made: a third of the cost of a suite of rules.
     "spark.python.sql.dataFrameDebugging.enabled": "false",

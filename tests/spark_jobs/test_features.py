@@ -9,6 +9,7 @@ import pytest
 
 from headrace.intervals import features_due
 from headrace.lake import Table
+from spark_jobs import features
 
 # The interval 2 December begins at 05:00Z; its moment of prediction is 10:00Z.
 DEC1, DEC2, DEC3 = (f"2013-12-0{day}T17:00:00Z" for day in (1, 2, 3))
@@ -115,6 +116,15 @@ def test_a_new_day_builds_that_day_alone(built):
         5,
         80 / 3,
     )
+
+
+def test_many_rows_are_built_in_portions_of_whole_intervals(built, monkeypatch):
+    expected = built.gold()
+    shutil.rmtree(built.lake.gold("trips"))
+    monkeypatch.setattr(features, "_MOST_ROWS", 3)
+    built.build()
+    assert built.gold() == expected
+    assert Table(built.lake.gold("trips")).version == 1  # two days of two rows: two commits
 
 
 def test_building_again_writes_no_version(built):
