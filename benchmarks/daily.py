@@ -18,6 +18,8 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import psutil
+
 from headrace import plan
 from headrace.intervals import features_due
 from headrace.lake import Lake
@@ -91,9 +93,11 @@ def main() -> None:
         (folder / "pipeline.yaml").write_text(SPEC)
         pipeline, lake = load(folder / "pipeline.yaml"), Lake(folder / "lake")
         took: dict[str, list[float]] = {"ingest and check": [], "plan": [], "features": []}
+        busy: list[float] = []
         with open_session(Settings(lake=lake.root)) as spark:
             for day in range(given.days):
                 deliver(folder, day)
+                before = _processors()
                 marks = [time.monotonic()]
                 now = datetime.now(UTC)
                 for source, declared in pipeline.sources.items():
@@ -111,10 +115,19 @@ def main() -> None:
                     sys.exit(f"day {day}: {built.outcome}, {built.rows}")
                 for column, start, end in zip(took, marks, marks[1:], strict=False):
                     took[column].append(end - start)
+                busy.append(_processors() - before)
                 if (day + 1) % SPAN == 0 or day == given.days - 1:
                     shown = {k: statistics.median(v[-SPAN:]) for k, v in took.items()}
                     told = ", ".join(f"{k} {seconds:.2f} s" for k, seconds in shown.items())
-                    print(f"day {day + 1:>4}: {told} (medians of thirty days)", flush=True)
+                    used = statistics.median(busy[-SPAN:])
+                    print(f"day {day + 1:>4}: {told}; processors {used:.2f} s", flush=True)
+
+
+def _processors() -> float:
+    """Seconds that this process, the JVM and its Python workers have used."""
+    me = psutil.Process()
+    times = [process.cpu_times() for process in [me, *me.children(recursive=True)]]
+    return sum(t.user + t.system + t.children_user + t.children_system for t in times)
 
 
 if __name__ == "__main__":
