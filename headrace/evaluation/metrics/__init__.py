@@ -4,17 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from headrace.evaluation.metric import METRICS, Metric
 from headrace.evaluation.metrics.classified import Classified
 from headrace.evaluation.metrics.distant import Distant
-from headrace.evaluation.metrics.metric import (
-    METRICS,
-    Booleans,
-    Floats,
-    Integers,
-    Metric,
-    Weighed,
-)
 from headrace.evaluation.metrics.ranked import Ranked
+from headrace.evaluation.metrics.weighed import Booleans, Floats, Integers, Weighed
 from headrace.models.algorithms.algorithm import Task
 
 __all__ = [

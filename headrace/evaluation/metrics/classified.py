@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from headrace.evaluation.metrics.metric import Floats, Integers, Metric
+from headrace.evaluation.metric import Metric
 from headrace.evaluation.metrics.ranked import Ranked
+from headrace.evaluation.metrics.weighed import Floats, Integers
 
 
 @dataclass(frozen=True)

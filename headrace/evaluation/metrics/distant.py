@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from headrace.evaluation.metrics.metric import CELLS, Floats, Integers, Metric
+from headrace.evaluation.metric import Metric
+from headrace.evaluation.metrics.weighed import CELLS, Floats, Integers
 
 
 @dataclass(frozen=True)

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any, Protocol, TypeVar
-
-import numpy as np
+from typing import TYPE_CHECKING, TypeVar
 
 from headrace.models.algorithms.algorithm import Task
 
-Floats = np.ndarray[Any, np.dtype[np.float64]]
-Integers = np.ndarray[Any, np.dtype[np.int64]]
-Booleans = np.ndarray[Any, np.dtype[np.bool_]]
-_Number = TypeVar("_Number", float, Floats)
+if TYPE_CHECKING:
+    from headrace.evaluation.metrics import Floats
 
-CELLS = 30_000_000  # numbers of a product held at a time: bounds memory to some hundred megabytes
+_Number = TypeVar("_Number", float, "Floats")
 
 
 class Metric(StrEnum):
@@ -66,17 +62,3 @@ METRICS: dict[Task, tuple[Metric, ...]] = {
     ),
     Task.REGRESSION: (Metric.RMSE, Metric.MAE, Metric.MEDIAN_AE, Metric.R2),
 }
-
-
-class Weighed(Protocol):
-    """Rows made ready, so that every weighting of their blocks is cheap."""
-
-    def reweighted(self, weights: Floats) -> dict[Metric, Floats]:
-        """All metrics of the task under each weighting of the blocks.
-
-        Args:
-            weights: Weightings by blocks: how often each block counts, a whole number.
-
-        Returns:
-            Metric to one value per weighting; NaN where it is not defined.
-        """
