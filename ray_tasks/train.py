@@ -151,7 +151,7 @@ def _result(
         units=(training.moment.isoformat(),),
         outcome=Outcome.DONE,
         rows=_rows(training.examples),
-        notes=(*audited.notes, *met.notes),
+        notes=(*audited.notes, *met.notes, *_left_out(training.examples)),
         detail={
             "moment": training.moment.isoformat(),
             "metric": str(training.metric),
@@ -178,6 +178,12 @@ def _rows(examples: Examples) -> dict[str, int]:
         "infinite_feature": examples.infinite,
         **({"infinite_target": examples.infinite_target} if examples.infinite_target else {}),
     }
+
+
+def _left_out(examples: Examples) -> tuple[str, ...]:
+    count = examples.infinite_target
+    told = f"{count:,} rows were left out: their target is infinite or NaN"
+    return (told,) if count else ()
 
 
 def _publish(

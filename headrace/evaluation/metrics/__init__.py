@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from headrace.evaluation.metric import METRICS, Metric
@@ -25,7 +27,7 @@ __all__ = [
     "weighed",
 ]
 
-_WEIGHED = {
+_WEIGHED: dict[Task, Callable[..., Weighed]] = {
     Task.BINARY: Ranked.of,
     Task.MULTICLASS: Classified.of,
     Task.REGRESSION: Distant.of,
