@@ -70,7 +70,8 @@ class Training:
 
 def title(metric: str) -> str:
     """The name of a metric for people."""
-    return _TITLES.get(_known(metric), metric)
+    known = _known(metric)
+    return metric if known is None else _TITLES[known]
 
 
 def higher_is_better(metric: str) -> bool:
