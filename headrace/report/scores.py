@@ -82,9 +82,8 @@ def series(target: Target) -> tuple[Series, ...]:
             Series("observed", end, "Mean in the end", figure),
         )
     if target.task is Task.MULTICLASS:
-        likeliest = f"mean probability of the {name} that is predicted"
         return (
-            Series("mean", likeliest, "Mean score", metric),
+            Series("mean", "mean probability of the class predicted", "Mean score", metric),
             Series("observed", "share predicted right, where known", "Predicted right", percent),
         )
     end = f"share {name} in the end, where known"

@@ -17,10 +17,10 @@ _TITLES = {
     Metric.LOG_LOSS: "log loss",
     Metric.BRIER: "Brier score",
     Metric.ACCURACY: "accuracy",
-    Metric.F1_MACRO: "F1, mean of classes",
+    Metric.F1_MACRO: "macro F1",
     Metric.RMSE: "RMSE",
-    Metric.MAE: "mean absolute error",
-    Metric.MEDIAN_AE: "median absolute error",
+    Metric.MAE: "MAE",
+    Metric.MEDIAN_AE: "median AE",
     Metric.R2: "R²",
 }
 
