@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 _MOST_LEAVES = 131_072  # of a tree; LightGBM's own limit
 _MOST_FEATURES = 1_000_000
+_MOST_CLASSES = 1_000
+_OBJECTIVES = {"binary sigmoid:1", "regression"}
 _HEADER = re.compile(r"tree\n((?:[a-z_]+=.*\n)+)\n+", re.ASCII)
 _LINES = re.compile(r"(?:[a-z_]+=[^\n]*\n)*\n*", re.ASCII)
 _AFTER = re.compile(
@@ -42,10 +44,13 @@ def check_trees(text: str) -> None:
         _refuse("it does not begin as a LightGBM model")
     told = _pairs(header[1])
     features = _whole(told, "max_feature_idx", most=_MOST_FEATURES) + 1
-    _whole(told, "num_class", least=1, most=1)
-    _whole(told, "num_tree_per_iteration", least=1, most=1)
-    if told.get("objective") != "binary sigmoid:1":
-        _refuse("its objective is not the binary one")
+    classes = _whole(told, "num_class", least=1, most=_MOST_CLASSES)
+    per_round = _whole(told, "num_tree_per_iteration", least=classes, most=classes)
+    objectives = {f"multiclass num_class:{classes}"} if classes > 1 else _OBJECTIVES
+    if told.get("objective") not in objectives:
+        _refuse("its objective is none of ours")
+    if len(_integers(told, "tree_sizes")) % per_round:
+        _refuse("its last round is not whole")
     at = len(header[0])
     for number, size in enumerate(_integers(told, "tree_sizes").tolist()):
         block = text[at : at + size] if size > 0 else ""

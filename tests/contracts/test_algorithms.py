@@ -19,7 +19,8 @@ from headrace.models.encoding import Encoding
 from headrace.models.formats import FORMATS
 
 FEATURES = ("dest", "hour", "wind")
-every_algorithm = pytest.mark.parametrize("name", names())
+BINARY = [entry.name for entry in CATALOGUE if Task.BINARY in entry.tasks]
+every_algorithm = pytest.mark.parametrize("name", BINARY)
 
 
 def examples(rows, seed):

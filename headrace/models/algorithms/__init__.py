@@ -5,13 +5,15 @@ from __future__ import annotations
 import difflib
 
 from headrace.errors import UsageError
-from headrace.models.algorithms.algorithm import Algorithm
-from headrace.models.algorithms.baseline import BEST_LOOKUP, CLASS_PRIOR
+from headrace.models.algorithms.algorithm import Algorithm, Task
+from headrace.models.algorithms.baseline import BEST_LOOKUP, CLASS_PRIOR, MEAN, MEDIAN
 from headrace.models.algorithms.boosting import LIGHTGBM
 from headrace.models.algorithms.linear import LOGISTIC_REGRESSION
 
 CATALOGUE: tuple[Algorithm, ...] = (
     CLASS_PRIOR,
+    MEAN,
+    MEDIAN,
     BEST_LOOKUP,
     LOGISTIC_REGRESSION,
     LIGHTGBM,
@@ -44,6 +46,6 @@ def named(name: str) -> Algorithm:
     )
 
 
-def baselines() -> tuple[Algorithm, ...]:
-    """Those that always run, to be beaten."""
-    return tuple(entry for entry in CATALOGUE if entry.baseline)
+def baselines(task: Task = Task.BINARY) -> tuple[Algorithm, ...]:
+    """Those that always run for a kind of target, to be beaten."""
+    return tuple(entry for entry in CATALOGUE if entry.baseline and task in entry.tasks)

@@ -21,6 +21,8 @@ class Task(StrEnum):
     """Kinds of target."""
 
     BINARY = "binary"
+    MULTICLASS = "multiclass"
+    REGRESSION = "regression"
 
 
 @dataclass(frozen=True)
@@ -42,13 +44,20 @@ class Samples:
 
     Attributes:
         X: Rows by columns, as `Needs` asks.
-        y: 1.0 where the target is true, else 0.0.
+        y: One number per row. Binary: 1.0 where the target is true, else 0.0. Multiclass: the code
+            of the class, from 0.0. Regression: the value.
         categorical: Columns of `X` that hold codes of categories; empty for `one_hot`.
+        task: The kind of target.
+        classes: How many classes there are, also where some are in no row here; 0 in a regression.
+        weight: How much each row counts, not negative; None where all count the same.
     """
 
     X: Matrix
     y: Floats
     categorical: tuple[int, ...] = ()
+    task: Task = Task.BINARY
+    classes: int = 2
+    weight: Floats | None = None
 
 
 @dataclass(frozen=True)
@@ -92,7 +101,9 @@ class Algorithm:
         tasks: The kinds of target it can learn.
         needs: The matrix it asks for.
         fit: Loads its library when called.
-        predict: Estimator and matrix to the probability of true, each row by itself.
+        predict: Estimator and matrix to one number per row, each row by itself: the probability of
+            true, or the value of a regression. Multiclass: rows by classes, in the order of their
+            codes, a probability each, also for a class that training had no row of.
         save_as: A format of `headrace.models.formats`.
         defaults: Parameters of its first trial.
         space: Parameters that are searched; none for a baseline.

@@ -22,14 +22,19 @@ if TYPE_CHECKING:
 
 _PATIENCE = 25  # rounds without a better validation metric
 _METRICS = {
-    "roc_auc": "auc",
-    "pr_auc": "average_precision",
-    "log_loss": "binary_logloss",
-    "brier": "l2",
+    Task.BINARY: {
+        "roc_auc": "auc",
+        "pr_auc": "average_precision",
+        "log_loss": "binary_logloss",
+        "brier": "l2",
+    },
+    Task.MULTICLASS: dict.fromkeys(
+        ("log_loss", "roc_auc", "accuracy", "f1_macro", "brier"), "multi_logloss"
+    ),
+    Task.REGRESSION: {"rmse": "l2", "mae": "l1", "median_ae": "l1", "r2": "l2"},
 }
 # One thread, one histogram order, no choice by a timing: equal arguments give equal trees.
 _FIXED = {
-    "objective": "binary",
     "num_threads": 1,
     "deterministic": True,
     "force_row_wise": True,
@@ -48,16 +53,20 @@ def _fit_lightgbm(
     """Boosts until the validation metric stands still; finally, for `n_estimators` rounds."""
     import lightgbm
 
-    given: dict[str, Any] = {**_FIXED, **parameters, "seed": seed, "metric": _METRICS[metric]}
+    given: dict[str, Any] = {**_FIXED, **parameters, "seed": seed}
+    given |= {"objective": str(train.task), "metric": _METRICS[train.task][metric]}
+    if train.task is Task.MULTICLASS:
+        given["num_class"] = train.classes
     rounds = given.pop("n_estimators")
-    data = lightgbm.Dataset(train.X, train.y, categorical_feature=list(train.categorical))
+    categorical = list(train.categorical)
+    data = lightgbm.Dataset(train.X, train.y, weight=train.weight, categorical_feature=categorical)
     if validation is None:
         return Fitted(lightgbm.train(given, data, num_boost_round=rounds))
     booster = lightgbm.train(
         given,
         data,
         num_boost_round=rounds,
-        valid_sets=[data.create_valid(validation.X, validation.y)],
+        valid_sets=[data.create_valid(validation.X, validation.y, weight=validation.weight)],
         callbacks=[lightgbm.early_stopping(_PATIENCE, verbose=False)],
     )
     return Fitted(booster, found={"n_estimators": booster.best_iteration})
@@ -72,7 +81,7 @@ def _predict_lightgbm(estimator: lightgbm.Booster, X: Matrix) -> Floats:
 LIGHTGBM = Algorithm(
     name="lightgbm",
     title="LightGBM gradient boosting",
-    tasks=frozenset({Task.BINARY}),
+    tasks=frozenset(Task),
     needs=Needs(categories="codes"),
     fit=_fit_lightgbm,
     predict=_predict_lightgbm,
