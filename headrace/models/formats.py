@@ -129,7 +129,40 @@ def _nodes(value: Any) -> Iterator[dict[str, Any]]:  # noqa: ANN401  # a JSON va
             yield from _nodes(child)
 
 
+def _dump_arrays(estimator: dict[str, Any]) -> bytes:
+    """Arrays as .npy, everything else as JSON, in a zip file without dates."""
+    import numpy as np
+
+    arrays = {name: each for name, each in estimator.items() if isinstance(each, np.ndarray)}
+    rest = {name: each for name, each in estimator.items() if name not in arrays}
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w") as file:
+        file.writestr(zipfile.ZipInfo(_SCHEMA, _EPOCH), as_json(rest))
+        for name in sorted(arrays):
+            content = io.BytesIO()
+            np.save(content, arrays[name], allow_pickle=False)
+            file.writestr(zipfile.ZipInfo(f"{name}.npy", _EPOCH), content.getvalue())
+    return target.getvalue()
+
+
+def _load_arrays(data: bytes) -> dict[str, Any]:
+    import numpy as np
+
+    with zipfile.ZipFile(io.BytesIO(data)) as file:
+        members = file.infolist()
+        if any(member.compress_type != zipfile.ZIP_STORED for member in members):
+            message = "its members are packed"  # a small file could unpack to a large one
+            raise ValueError(message)
+        estimator: dict[str, Any] = json.loads(file.read(_SCHEMA))
+        for name in sorted(member.filename for member in members):
+            if name != _SCHEMA:
+                content = io.BytesIO(file.read(name))
+                estimator[name.removesuffix(".npy")] = np.load(content, allow_pickle=False)
+    return estimator
+
+
 FORMATS = {
+    "arrays": Format(".npz", _dump_arrays, _load_arrays),
     "json": Format(".json", as_json, json.loads),
     "lightgbm_text": Format(".txt", _dump_lightgbm, _load_lightgbm),
     "skops": Format(".skops", _dump_skops, _load_skops),

@@ -8,13 +8,18 @@ from headrace.errors import UsageError
 from headrace.models.algorithms.algorithm import Algorithm
 from headrace.models.algorithms.baseline import BEST_LOOKUP, CLASS_PRIOR
 from headrace.models.algorithms.boosting import LIGHTGBM
+from headrace.models.algorithms.expanded import QUADRATIC, SPLINE_LINEAR
 from headrace.models.algorithms.linear import LOGISTIC_REGRESSION
+from headrace.models.algorithms.neural import REALMLP
 
 CATALOGUE: tuple[Algorithm, ...] = (
     CLASS_PRIOR,
     BEST_LOOKUP,
     LOGISTIC_REGRESSION,
     LIGHTGBM,
+    SPLINE_LINEAR,
+    QUADRATIC,
+    REALMLP,
 )
 
 
