@@ -176,14 +176,24 @@ def _front(
 def _activated(kind: str, x: Singles) -> tuple[Singles, Singles]:
     """The activation and its derivative."""
     if kind == "selu":
-        scale, alpha = _SELU
-        low = alpha * np.expm1(np.minimum(x, 0))
-        positive = x > 0
-        return scale * np.where(positive, x, low), scale * np.where(positive, 1, low + alpha)
+        scale, alpha = (np.float32(each) for each in _SELU)
+        low = np.exp(np.minimum(x, 0))
+        low *= alpha  # the derivative below 0, and alpha above
+        derivative = (x > 0) * (1 - alpha)
+        derivative += low
+        derivative *= scale
+        low -= alpha
+        low += np.maximum(x, 0)
+        low *= scale
+        return low, derivative
     e = np.exp(np.minimum(x, 20))
-    n = e * (e + 2)
-    tanh = n / (n + 2)  # of softplus
-    return x * tanh, tanh + x * (1 - tanh * tanh) * (e / (1 + e))
+    tanh = e * (e + 2)
+    tanh /= tanh + 2  # of softplus
+    derivative = 1 - tanh * tanh
+    derivative *= x
+    derivative *= e / (1 + e)
+    derivative += tanh
+    return x * tanh, derivative
 
 
 def forward(
@@ -214,15 +224,21 @@ def gradient(
     kept = []
     last = len(shape.layers) - 1
     for i, (inputs, _) in enumerate(shape.layers):
-        z = (x @ held[f"weight{i}"]) * np.float32(inputs**-0.5) + held[f"bias{i}"]
+        z = x @ held[f"weight{i}"]
+        z *= np.float32(inputs**-0.5)
+        z += held[f"bias{i}"]
         if i == last:
             kept.append((x, z, z))
             break
         active, derivative = _activated(shape.activation, z)
-        bend = active - z
+        active -= z
         slope = held[f"slope{i}"]
-        kept.append((x, bend, 1 + slope * (derivative - 1)))
-        x = z + slope * bend
+        derivative -= 1
+        derivative *= slope
+        derivative += 1
+        kept.append((x, active, derivative))
+        x = slope * active
+        x += z
         if masks is not None:
             x *= masks[i]
     back = error(kept[-1][1])
@@ -230,15 +246,16 @@ def gradient(
         x, bend, derivative = kept[i]
         if i < last:
             if masks is not None:
-                back = back * masks[i]
-            np.sum(back * bend, axis=0, out=into[f"slope{i}"])
-            back = back * derivative
+                back *= masks[i]
+            np.einsum("ij,ij->j", back, bend, out=into[f"slope{i}"])
+            back *= derivative
         np.sum(back, axis=0, out=into[f"bias{i}"])
         shrink = np.float32(shape.layers[i][0] ** -0.5)
         np.matmul(x.T, back, out=into[f"weight{i}"])
         into[f"weight{i}"] *= shrink
-        back = (back @ held[f"weight{i}"].T) * shrink
-    np.sum(back * front, axis=0, out=into["scale"])
+        back = back @ held[f"weight{i}"].T
+        back *= shrink
+    np.einsum("ij,ij->j", back, front, out=into["scale"])
     if angle is not None:
         rows = len(numbers)
         back = (back * held["scale"])[:, : shape.numbers * _EMBEDDING]
