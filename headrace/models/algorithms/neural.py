@@ -33,6 +33,7 @@ _MOST_EMBEDDED = 128  # numbers; beyond, they enter as they are
 _MOST_CATEGORIES = 100  # of a column that get an input of their own: the most frequent
 _BETAS, _EPSILON = (0.9, 0.95), 1e-8  # of Adam
 _EVALUATIONS = 128  # on validation, at most
+_FEW = 300  # rows of validation; below, only the ends of the schedule's four cycles are compared
 _TIMED = 8  # steps by which the cost of one is judged
 _SELU = (1.0507009873554805, 1.6732632423543772)  # scale, alpha
 
@@ -386,7 +387,8 @@ def _fit(
     run = _Run(shape, flat, numbers, ones, target, given, rng, batch)
     best = _Best(shape, validation, held, target, flat)
     stop = given["stop"] or math.inf
-    every, step = 0, 0
+    few = validation is None or len(validation.y) < _FEW
+    step = 0
     timed = time.monotonic()
     limit = given["time_limit"]
     while step < min(steps, stop):
@@ -396,7 +398,8 @@ def _fit(
         run.step(step, steps)
         step += 1
         every = max(per_epoch, -(-steps // _EVALUATIONS))
-        if validation is not None and (step % every == 0 or step == steps):
+        ends = [math.ceil((2**cycle - 1) / 15 * steps) for cycle in range(1, 5)]
+        if validation is not None and (step in ends if few else step % every == 0):
             best.look(step)
         if limit and time.monotonic() - began > limit:
             break
