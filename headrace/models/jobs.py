@@ -23,7 +23,6 @@ from headrace.models.algorithms import named
 from headrace.models.algorithms.algorithm import Matrix, Samples, Task
 from headrace.models.bag import Member, columns_of, estimated
 from headrace.models.formats import FORMATS
-import headrace.models._scratch
 
 if TYPE_CHECKING:
     from headrace.evaluation.metrics import Floats, Integers
