@@ -105,7 +105,7 @@ class Fitted:
         manifest = {
             "columns": self.columns.to_json(),
             "encoding": self.encoding.to_json(),
-            "classes": [_kept(each) for each in self.classes],
+            "classes": list(self.classes),
             "told": [dict(each) for each in self.told],
         }
         target = io.BytesIO()
@@ -185,6 +185,8 @@ def fit(
     Raises:
         UsageError: There is no row with a target, or an argument makes no sense.
     """
+    import pandas as pd
+
     began = time.monotonic()
     if preset not in PRESETS:
         message = f"no preset {preset!r}"
@@ -203,14 +205,14 @@ def fit(
     if not known.all():
         frame, target = frame[known], target[known]
     rows = np.flatnonzero(known)
-    kind = _kind(classes, target)
+    kind = _kind(classes)
     columns = Columns.learn(frame)
     table = columns.table(frame)
     encoding = Encoding.fit(table, table.column_names, form="codes")
     weights = None if weight is None else np.asarray(weight, dtype=np.float64)[rows]
     chosen = members(preset, _profile(kind, encoding, target, len(classes)))
     count = min(folds(preset, len(target)), len(target))
-    grouped = None if groups is None else np.unique(np.asarray(groups)[rows], return_inverse=True)[1]
+    grouped = None if groups is None else pd.factorize(np.asarray(groups)[rows])[0]
     if split is not None:
         dealt_so = np.asarray(split, dtype=np.int64)[rows][None, :]
     else:
@@ -286,12 +288,7 @@ def _label(value: Any) -> Any:  # noqa: ANN401  # a label
     return value if isinstance(value, bool | int | float | str) else str(value)
 
 
-def _kept(label: Any) -> Any:  # noqa: ANN401  # a label
-    return label
-
-
-def _kind(classes: Sequence[Any], target: Floats) -> Task:
-    del target
+def _kind(classes: Sequence[Any]) -> Task:
     if not classes:
         return Task.REGRESSION
     return Task.MULTICLASS if len(classes) > 2 else Task.BINARY  # noqa: PLR2004

@@ -115,10 +115,8 @@ class Bag:
             rows: How many there are.
         """
         if not self.members or rows == 0:
-            prior = self.prior[0] if self.task is Task.REGRESSION else self.prior
-            return np.tile(np.asarray(prior, dtype=np.float64), (rows, 1)).squeeze(
-                axis=1
-            ) if self.task is Task.REGRESSION else np.tile(np.asarray(prior), (rows, 1))
+            constant = np.tile(np.asarray(self.prior), (rows, 1))
+            return constant[:, 0] if self.task is Task.REGRESSION else constant
         means = [self._mean(member, matrices) for member in self.members]
         if self.task is Task.REGRESSION:
             return np.clip(self.pool.values(means), *self.range)

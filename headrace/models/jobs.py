@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from headrace.models.encoding import Form
 
 ALL_ROWS = -1  # in place of a fold
-_GRACE_S = 1.0
+_LATE = "it took too long"
 
 
 @dataclass(frozen=True)
@@ -191,9 +192,13 @@ def _fitted(problem: Problem, job: Job) -> Done:
             validation=held_log,
             metric=Metric.LOG_LOSS,
         )
+        needed = not member.refit or job.fold == ALL_ROWS
+        form_of = FORMATS[entry.save_as]
+        file = form_of.dump(fit.estimator) if needed else b""
+        estimator = form_of.load(file) if needed else fit.estimator  # as it will predict
         factor, found = 1.0, None
         if held is not None:
-            found = estimated(member, fit.estimator, held.X)
+            found = estimated(member, estimator, held.X)
             if member.log:
                 factor = float(np.average(held.y, weights=held.weight) / max(found.mean(), 1e-300))
                 found = found * factor
@@ -202,31 +207,45 @@ def _fitted(problem: Problem, job: Job) -> Done:
             if not np.isfinite(found).all():
                 message = "its predictions are not finite"
                 raise ValueError(message)
-    needed = not member.refit or job.fold == ALL_ROWS
-    file = FORMATS[entry.save_as].dump(fit.estimator) if needed else b""
     return Done(0.0, found, file, factor)
 
 
 class Worker(Protocol):
-    """Does one job at a time; each runs in a thread of its own."""
+    """Does one job at a time; each is served by a thread of its own."""
+
+    def ready(self, *, until: float) -> bool:
+        """Waits until it can take a job; False where that is not so by `until`."""
 
     def run(self, job: Job, *, until: float) -> Done:
-        """Does the job; `until` (of `time.monotonic`) is when it must have ended."""
+        """Does the job; `until` (of `time.monotonic`) is when it is given up."""
 
     def close(self) -> None:
         """Ends it."""
 
 
 class Here:
-    """Does jobs in this process; they cannot be ended early."""
+    """Does jobs in a thread of this process, for limits too short to start another.
+
+    A job that is given up runs on in the background until it ends by itself.
+    """
 
     def __init__(self, problem: Problem) -> None:
         self._problem = problem
 
+    def ready(self, *, until: float) -> bool:
+        """It always is."""
+        return time.monotonic() < until
+
     def run(self, job: Job, *, until: float) -> Done:
-        """Does the job."""
-        del until
-        return done(self._problem, job)
+        """Does the job, or leaves it at `until`."""
+        began = time.monotonic()
+        found: list[Done] = []
+        thread = threading.Thread(
+            target=lambda: found.append(done(self._problem, job)), daemon=True
+        )
+        thread.start()
+        thread.join(max(until - began, 0.0))
+        return found[0] if found else Done(time.monotonic() - began, error=_LATE)
 
     def close(self) -> None:
         """Nothing to end."""
@@ -235,59 +254,49 @@ class Here:
 class Beside:
     """Does jobs in a process of its own, which is ended when a job takes too long."""
 
-    def __init__(self, folder: Path, name: str) -> None:
-        self._folder, self._name = folder, name
-        self._process: subprocess.Popen[str] | None = None
-        self._lock = threading.Lock()
-        self._started()
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._process = self._started()
+        self._is_ready = False
 
     def _started(self) -> subprocess.Popen[str]:
-        if self._process is None or self._process.poll() is not None:
-            paths = [str(Path(__file__).parents[2]), *(path for path in sys.path if path)]
-            environment = {
-                **os.environ,
-                "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths)),
-                "OMP_NUM_THREADS": "1",
-                "OPENBLAS_NUM_THREADS": "1",
-                # Arrays of a batch are given back to the process, not to the system: three times
-                # the speed of the neural network.
-                "MALLOC_MMAP_THRESHOLD_": str(2**28),
-                "MALLOC_TRIM_THRESHOLD_": str(2**30),
-            }
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "headrace.models.jobs", str(self._folder)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                text=True,
-                encoding="utf-8",
-                env=environment,
-            )
-        return self._process
+        paths = [str(Path(__file__).parents[2]), *(path for path in sys.path if path)]
+        environment = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths)),
+            "OMP_NUM_THREADS": "1",
+            "OPENBLAS_NUM_THREADS": "1",
+            # Memory is given back to the process, not to the system: three times the speed of
+            # the neural network, whose arrays come and go with each batch.
+            "MALLOC_MMAP_THRESHOLD_": str(2**28),
+            "MALLOC_TRIM_THRESHOLD_": str(2**30),
+        }
+        return subprocess.Popen(
+            [sys.executable, "-P", "-m", "headrace.models.jobs", str(self._folder)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            encoding="utf-8",
+            env=environment,
+        )
+
+    def ready(self, *, until: float) -> bool:
+        """Waits for the process; one that was ended is started again."""
+        if self._process.poll() is not None:
+            self.close()
+            self._process, self._is_ready = self._started(), False
+        if not self._is_ready:
+            self._is_ready = bool(self._asked("", until=until))
+        return self._is_ready
 
     def run(self, job: Job, *, until: float) -> Done:
         """Does the job, or ends the process at `until`."""
         began = time.monotonic()
-        process = self._started()
-        if process.stdin is None or process.stdout is None:  # they are pipes
-            raise AssertionError
-        watch = threading.Timer(max(until - began, 0.01), process.kill)
-        watch.daemon = True
-        watch.start()
-        try:
-            process.stdin.write(json.dumps(asdict(job)) + "\n")
-            process.stdin.flush()
-            line = process.stdout.readline()
-        except OSError:
-            line = ""
-        finally:
-            watch.cancel()
+        line = self._asked(json.dumps(asdict(job)), until=until)
         seconds = time.monotonic() - began
         if not line:
-            process.kill()
-            process.wait()
-            late = time.monotonic() >= until - 0.05
-            return Done(seconds, error="it took too long" if late else "its process ended")
+            return Done(seconds, error=_LATE if time.monotonic() >= until else "its process ended")
         told = json.loads(line)
         held, file = self._folder / f"{job.name}.npy", self._folder / f"{job.name}.bin"
         return Done(
@@ -298,17 +307,31 @@ class Beside:
             told["error"],
         )
 
+    def _asked(self, line: str, *, until: float) -> str:
+        """The answer to a line; none where the process ended, as it does at `until`."""
+        process = self._process
+        if process.stdin is None or process.stdout is None:  # they are pipes
+            raise AssertionError
+        watch = threading.Timer(max(until - time.monotonic(), 0.0), process.kill)
+        watch.daemon = True
+        watch.start()
+        try:
+            process.stdin.write(line + "\n")
+            process.stdin.flush()
+            return process.stdout.readline()
+        except OSError:
+            return ""
+        finally:
+            watch.cancel()
+
     def close(self) -> None:
         """Ends the process."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            for pipe in (self._process.stdin, self._process.stdout):
-                if pipe is not None:
-                    try:
-                        pipe.close()
-                    except OSError:  # what was not sent is not needed
-                        pass
+        self._process.kill()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                with suppress(OSError):  # what was not sent is not needed
+                    pipe.close()
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -319,6 +342,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     os.dup2(2, 1)  # what libraries print is no answer
     problem = Problem.open(folder)
     for line in sys.stdin:
+        if not line.strip():
+            answers.write("ready\n")
+            answers.flush()
+            continue
         told = json.loads(line)
         job = Job(**{**told, "member": Member(**told["member"])})
         found = done(problem, job)

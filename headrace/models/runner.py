@@ -14,7 +14,6 @@ import numpy as np
 
 from headrace.models.algorithms.algorithm import Task
 from headrace.models.bag import Bag, Member, Part
-from headrace.models.formats import FORMATS  # noqa: F401  # loaded before the threads start
 from headrace.models.jobs import ALL_ROWS, Beside, Done, Here, Job, Problem, Worker
 from headrace.models.pool import Pool, log_loss, pool_chances, pool_values
 
@@ -22,9 +21,11 @@ if TYPE_CHECKING:
     from headrace.evaluation.metrics import Floats, Integers
 
 ROUNDS = 4  # partitions into folds, at most
-_SHORT_S = 6.0  # a limit below pays for no processes beside
+_SHORT_S = 10.0  # a limit below pays for no processes beside
 _KEPT = 0.95  # of the limit goes into fits
+_GRACE_S = 5.0  # beyond twice its time, before a job is given up
 _FINISH_S = 0.2  # of each fit's end: reading what was predicted
+_POOL_S = 0.6  # at least, for what follows the last fit
 _LIGHT = 0.005  # of all weight: a member below is left out
 
 
@@ -125,7 +126,7 @@ def run(
         workers: Makes as many workers as asked for, instead of processes beside.
     """
     end = began + time_limit
-    stop = min(began + time_limit * _KEPT, end - 0.5)
+    stop = min(began + time_limit * _KEPT, end - _POOL_S)
     with tempfile.TemporaryDirectory(prefix="headrace-") as scratch:
         if workers is not None:
             held = list(workers(problem, cores))
@@ -133,7 +134,9 @@ def run(
             held = [Here(problem)]
         else:
             problem.save(Path(scratch))
-            held = [Beside(Path(scratch), str(i)) for i in range(cores)]
+            held = [Beside(Path(scratch)) for _ in range(cores)]
+        import scipy.optimize  # type: ignore[import-untyped]  # noqa: F401  # the pool must not wait for it
+
         try:
             schedule = _Schedule(problem, members, held, stop=stop)
             schedule.work()
@@ -188,7 +191,7 @@ class _Schedule:
         return time.monotonic() + first.seconds / len(self._workers) < self._stop
 
     def _serve(self, worker: Worker) -> None:
-        while (found := self._next()) is not None:
+        while worker.ready(until=self._stop) and (found := self._next()) is not None:
             tally, job, until = found
             result = worker.run(job, until=until)
             with self._lock:
@@ -208,7 +211,7 @@ class _Schedule:
                     continue
                 fold = tally.waiting.pop(0)
                 tally.running += 1
-                until = min(self._stop, now + 2 * seconds + _FINISH_S)
+                until = min(self._stop, now + 2 * seconds + _GRACE_S)
                 return tally, Job(tally.member, tally.round, fold, seconds), until
             return None
 
@@ -256,7 +259,7 @@ def prior(problem: Problem) -> tuple[float, ...]:
     """The share of each class, by Laplace's rule, or the mean."""
     if problem.task is Task.REGRESSION:
         return (float(np.average(problem.y, weights=problem.weight)),)
-    classes = max(problem.classes, 2)
+    classes = problem.classes
     counts = np.bincount(problem.y.astype(np.int64), problem.weight, classes)
     return tuple(((counts + 1e-3) / (counts.sum() + 1e-3 * classes)).tolist())
 

@@ -49,6 +49,7 @@ _PER_NODE = (  # of an XGBoost tree
 _CATEGORIES = ("categories", "categories_nodes", "categories_segments", "categories_sizes")
 _CATEGORICAL = 1  # bit of a decision type
 _DECISIONS = 16
+_OF_LEAVES = ("leaf_features", "leaf_coeff")  # of a linear tree
 
 
 def check_trees(text: str) -> None:
@@ -112,11 +113,13 @@ def _check_tree(tree: Mapping[str, str], number: int, *, features: int) -> None:
             and _within(chosen, 2**32)
         )
     if sound and linear:
-        many, used = _integers(tree, "num_features"), _integers(tree, "leaf_features")
+        # A leaf without features leaves nothing between two spaces.
+        told = {name: " ".join(tree.get(name, "").split()) for name in _OF_LEAVES}
+        many, used = _integers(tree, "num_features"), _integers(told, "leaf_features")
         sound = (
             len(_numbers(tree, "leaf_const")) == len(many) == leaves
             and _within(many, features + 1)
-            and len(used) == many.sum() == len(_numbers(tree, "leaf_coeff"))
+            and len(used) == many.sum() == len(_numbers(told, "leaf_coeff"))
             and _within(used, features)
         )
     which = numbers["threshold"][(decision & _CATEGORICAL) > 0] if sound else np.empty(0)
