@@ -161,9 +161,10 @@ def main() -> None:
         found: dict[str, list[float]] = {each: [] for each in names}
         seconds = [0.0]
         for train, test in splits(y, measure, given.splits):
-            A, B, a, b = X.iloc[train], X.iloc[test], y.iloc[train], y.iloc[test].to_numpy()
+            seen, asked = X.iloc[train], X.iloc[test]
+            a, b = y.iloc[train], y.iloc[test].to_numpy()
             for each in given.presets:
-                out, labels, spent = _preset(each, given.time_limit)(A, a, B, measure)
+                out, labels, spent = _preset(each, given.time_limit)(seen, a, asked, measure)
                 found[each].append(error(b, out, labels, measure))
                 seconds.append(spent)
             both = _codes(X)
@@ -178,7 +179,18 @@ def main() -> None:
             for each, values in found.items()
         }
         cells = [f"{means[each]:.4g} ± {spread[each]:.2g}" for each in names]
-        print("|", name, "|", len(X), "|", measure, "|", " | ".join(cells), f"| {max(seconds):.0f} |", flush=True)
+        print(
+            "|",
+            name,
+            "|",
+            len(X),
+            "|",
+            measure,
+            "|",
+            " | ".join(cells),
+            f"| {max(seconds):.0f} |",
+            flush=True,
+        )
         ranks.append([means[each] / means[names[0]] for each in names])
         line = {"table": name, "measure": measure, "limit": given.time_limit, "errors": found}
         RESULTS.parent.mkdir(exist_ok=True)

@@ -16,7 +16,7 @@ import os
 import time
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -36,7 +36,7 @@ from headrace.models.runner import ROUNDS, dealt, run
 if TYPE_CHECKING:
     import pandas as pd
 
-    from headrace.evaluation.metrics import Floats, Integers
+    from headrace.evaluation.metrics import Floats
 
 _MANIFEST, _BAG = "manifest.json", "bag.zip"
 _EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -264,7 +264,9 @@ def _target(y: Any, task: str | None) -> tuple[Floats, tuple[Any, ...]]:  # noqa
         return values.to_numpy(dtype=np.float64, na_value=np.nan), ()
     labels = column.dropna().astype(object).map(_label)
     kinds = {type(each) for each in labels}
-    order = sorted(set(labels), key=None if len(kinds) == 1 else lambda each: (str(type(each)), str(each)))
+    order = sorted(
+        set(labels), key=None if len(kinds) == 1 else lambda each: (str(type(each)), str(each))
+    )
     code = {label: float(i) for i, label in enumerate(order)}
     codes = np.full(len(column), np.nan)
     codes[column.notna().to_numpy()] = [code[label] for label in labels]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
@@ -159,9 +159,6 @@ class Bag:
         """
         try:
             with zipfile.ZipFile(io.BytesIO(data)) as file:
-                if any(each.compress_type != zipfile.ZIP_STORED for each in file.infolist()):
-                    message = "its members are packed"
-                    raise ValueError(message)
                 told = json.loads(file.read(_MANIFEST))
                 files = {name: file.read(name) for name in file.namelist() if name != _MANIFEST}
             return cls(

@@ -5,6 +5,7 @@ Which columns are left out, and how dates and texts become numbers, is told in `
 
 from __future__ import annotations
 
+import datetime
 import numbers
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -183,16 +184,17 @@ def _kind(column: pd.Series[Any]) -> Kind:
         return "moment"
     if types.is_numeric_dtype(found) or types.is_bool_dtype(found):
         return "category" if types.is_complex_dtype(found) else "number"
-    if types.is_timedelta64_dtype(found):
-        return "number"
-    known = column.dropna()
+    return "number" if types.is_timedelta64_dtype(found) else _kind_of(column.dropna())
+
+
+def _kind_of(known: pd.Series[Any]) -> Kind:
+    """By the cells, of a column whose type says nothing."""
+    import pandas as pd
+
     if len(known) == 0:
         return "category"
-    if not types.is_string_dtype(found) or types.is_object_dtype(found):
-        import datetime
-
-        if known.map(lambda each: isinstance(each, datetime.date | np.datetime64)).all():
-            return "moment"
+    if known.map(lambda each: isinstance(each, datetime.date | np.datetime64)).all():
+        return "moment"
     parsed = pd.to_numeric(known.map(_plain), errors="coerce")
     return "number" if parsed.notna().all() else "category"
 

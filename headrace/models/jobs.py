@@ -163,7 +163,7 @@ def done(problem: Problem, job: Job) -> Done:
     began = time.monotonic()
     try:
         found = _fitted(problem, job)
-    except Exception as error:  # noqa: BLE001  # whatever a library raises: one member less
+    except Exception as error:  # whatever a library raises: one member less
         return Done(time.monotonic() - began, error=f"{type(error).__name__}: {error}"[:500])
     return replace(found, seconds=time.monotonic() - began)
 

@@ -58,9 +58,7 @@ def log_loss(chances: Floats, y: Integers, weight: Floats | None = None) -> floa
     return float(np.average(-np.log(np.maximum(hit, 1e-15)), weights=weight))
 
 
-def pool_chances(
-    members: Sequence[Floats], y: Integers, *, weight: Floats | None = None
-) -> Pool:
+def pool_chances(members: Sequence[Floats], y: Integers, *, weight: Floats | None = None) -> Pool:
     """The log-linear pool of least log loss, drawn to equal weights by M / 2n sum (w - 1/M)^2.
 
     Args:
@@ -93,7 +91,11 @@ def pool_chances(
 
     start = np.full(count, 1 / count)
     found: Any = minimize(
-        loss, start, jac=True, method="L-BFGS-B", bounds=[(0, None)] * count,
+        loss,
+        start,
+        jac=True,
+        method="L-BFGS-B",
+        bounds=[(0, None)] * count,
         options={"maxiter": 200},
     )
     return Pool(found.x)

@@ -62,9 +62,7 @@ _ROW_SAMPLES = {"bagging_fraction": 0.8, "bagging_freq": 1}
 
 _LINEAR = Member("linear", "spline_linear", {"C": None, "time_limit": None})
 _QUAD = Member("quad", "quadratic", {"C": None, "time_limit": None})
-_LGB = Member(
-    "lgb", "lightgbm", _boosted(learning_rate=0.05, num_leaves=31), repeats=True
-)
+_LGB = Member("lgb", "lightgbm", _boosted(learning_rate=0.05, num_leaves=31), repeats=True)
 _LGB_LARGE = Member(
     "lgb_large",
     "lightgbm",
@@ -136,9 +134,7 @@ _CAT_LARGE = Member(
     repeats=True,
 )
 _KNN = tuple(
-    Member(
-        f"knn{k}", "k_nearest_neighbors", {"n_neighbors": k, "weights": "distance"}, refit=True
-    )
+    Member(f"knn{k}", "k_nearest_neighbors", {"n_neighbors": k, "weights": "distance"}, refit=True)
     for k in (5, 30)
 )
 _SVM = tuple(Member(f"svm{C}", "svm", {"C": float(C)}) for C in (1, 10))

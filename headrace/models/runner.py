@@ -6,7 +6,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -92,7 +92,9 @@ def dealt(
             order = shuffled[np.argsort(y[shuffled], kind="stable")]
             if task is Task.REGRESSION:
                 turns = -(-len(y) // count)
-                one[order] = np.concatenate([rng.permutation(count) for _ in range(turns)])[: len(y)]
+                one[order] = np.concatenate([rng.permutation(count) for _ in range(turns)])[
+                    : len(y)
+                ]
             else:
                 one[order] = np.arange(len(y)) % count
             continue

@@ -79,9 +79,7 @@ def _learn_splines(train: Samples) -> Estimator:
         "center": center,
         "scale": scale,
         "knots": knots,
-        "missing": np.array(
-            [i for i in numbers if np.isnan(X[:, i]).any()], dtype=np.int64
-        ),
+        "missing": np.array([i for i in numbers if np.isnan(X[:, i]).any()], dtype=np.int64),
         "categories": _categories(train),
     }
 
@@ -121,9 +119,7 @@ def _learn_products(train: Samples) -> Estimator:
         "numbers": np.array(numbers, dtype=np.int64),
         "center": center,
         "factor": factor,
-        "missing": np.array(
-            [i for i in numbers if np.isnan(X[:, i]).any()], dtype=np.int64
-        ),
+        "missing": np.array([i for i in numbers if np.isnan(X[:, i]).any()], dtype=np.int64),
         "categories": _categories(train),
         "settings": {},
     }
@@ -186,13 +182,13 @@ def _fitted(
     best: tuple[float, float, Any, Any] | None = None
     chance = None if fits else _Logistic(made, train)
     seen = expand(held, validation.X) if validation is not None else None
-    for C in strengths:
-        coef, intercept = fits(C) if fits else chance.fit(C)  # type: ignore[union-attr]  # one of the two
+    for strength in strengths:
+        coef, intercept = fits(strength) if fits else chance.fit(strength)  # type: ignore[union-attr]  # one of the two
         loss = 0.0
         if validation is not None:
             loss = _loss(seen @ coef + intercept, validation)
         if best is None or loss < best[0]:
-            best, worse = (loss, C, coef, intercept), 0
+            best, worse = (loss, strength, coef, intercept), 0
         else:
             worse += 1
         over = given["time_limit"] and time.monotonic() - began > given["time_limit"] / 2
@@ -200,13 +196,13 @@ def _fitted(
             break
     if best is None:  # a grid is never empty
         raise AssertionError
-    _, C, coef, intercept = best
+    _, strength, coef, intercept = best
     settings = {
         "task": str(train.task),
         "range": [float(train.y.min()), float(train.y.max())],
     }
     return Fitted(
-        {**held, "coef": coef, "intercept": intercept, "settings": settings}, found={"C": C}
+        {**held, "coef": coef, "intercept": intercept, "settings": settings}, found={"C": strength}
     )
 
 
@@ -230,8 +226,8 @@ def _ridge(
     along = vectors.T @ (np.asarray(scaled.T @ y).ravel() - mean * float(weight @ y))
     rows = len(y)
 
-    def solved(C: float) -> tuple[Floats, Floats]:
-        coef = vectors @ (along / (np.maximum(values, 0) + 1 / (C * rows))) * spread
+    def solved(strength: float) -> tuple[Floats, Floats]:
+        coef = vectors @ (along / (np.maximum(values, 0) + 1 / (strength * rows))) * spread
         return coef[:, None], np.array([level - mean @ coef])
 
     return solved
@@ -246,7 +242,7 @@ class _Logistic:
         self._model = LogisticRegression(max_iter=_ITERATIONS, warm_start=True, tol=1e-4)
         self._made, self._train = made, train
 
-    def fit(self, C: float) -> tuple[Floats, Floats]:
+    def fit(self, strength: float) -> tuple[Floats, Floats]:
         train = self._train
         there = np.unique(train.y).astype(np.int64)
         classes = max(train.classes, 2)
@@ -256,7 +252,7 @@ class _Logistic:
             return coef, intercept
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a path need not converge at each of its ends
-            self._model.set_params(C=C)
+            self._model.set_params(C=strength)
             self._model.fit(self._made, train.y, sample_weight=train.weight)
         coef, intercept = self._model.coef_, self._model.intercept_
         if len(there) == 2:  # noqa: PLR2004

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +34,7 @@ _MOST_CATEGORIES = 100  # of a column that get an input of their own: the most f
 _BETAS, _EPSILON = (0.9, 0.95), 1e-8  # of Adam
 _EVALUATIONS = 128  # on validation, at most
 _FEW = 300  # rows of validation; below, only the ends of the schedule's four cycles are compared
+_FLAT = 1e-6  # deviation of an output that all rows share
 _TIMED = 8  # steps by which the cost of one is judged
 _SELU = (1.0507009873554805, 1.6732632423543772)  # scale, alpha
 
@@ -197,9 +198,7 @@ def _activated(kind: str, x: Singles) -> tuple[Singles, Singles]:
     return x * tanh, derivative
 
 
-def forward(
-    shape: Shape, held: Mapping[str, Singles], numbers: Singles, ones: Integers
-) -> Singles:
+def forward(shape: Shape, held: Mapping[str, Singles], numbers: Singles, ones: Integers) -> Singles:
     """Logits, or standardised values, (rows, outputs); without dropout."""
     x = _front(shape, held, numbers, ones)[0] * held["scale"]
     for i, (inputs, _) in enumerate(shape.layers):
@@ -216,7 +215,7 @@ def gradient(
     numbers: Singles,
     ones: Integers,
     *,
-    error: Any,  # logits to the derivative of the loss by them
+    error: Callable[[Singles], Singles],  # logits to the derivative of the loss by them
     masks: list[Singles] | None = None,
 ) -> None:
     """Writes the derivative of the loss by each parameter of `held` to `into`."""
@@ -287,8 +286,8 @@ def _started(
         weight[:] = rng.standard_normal(weight.shape)
         z = (x @ weight) * inputs**-0.5
         spread = z.std(axis=0)
-        weight /= np.where(spread > 1e-6, spread, 1)
-        z /= np.where(spread > 1e-6, spread, 1)
+        weight /= np.where(spread > _FLAT, spread, 1)
+        z /= np.where(spread > _FLAT, spread, 1)
         share = rng.standard_exponential((outputs, 5))
         share /= share.sum(axis=1, keepdims=True)
         points = z[rng.integers(0, len(z), (outputs, 5)), np.arange(outputs)[:, None]]
@@ -384,7 +383,16 @@ def _fit(
     batch = min(given["batch_size"], rows)
     per_epoch = rows // batch
     steps = given["steps"] or min(given["epochs"] * per_epoch, given["max_steps"])
-    run = _Run(shape, flat, numbers, ones, target, given, rng, batch)
+    run = _Run(
+        shape,
+        flat,
+        numbers=numbers,
+        ones=ones,
+        target=target,
+        given=given,
+        rng=rng,
+        batch=batch,
+    )
     best = _Best(shape, validation, held, target, flat)
     stop = given["stop"] or math.inf
     few = validation is None or len(validation.y) < _FEW
@@ -460,6 +468,7 @@ class _Run:
         self,
         shape: Shape,
         flat: Singles,
+        *,
         numbers: Singles,
         ones: Integers,
         target: _Target,
@@ -504,9 +513,7 @@ class _Run:
             error=error,
             masks=[self._mask(drop) for _ in range(3)],
         )
-        rate = given["learning_rate"] or (
-            0.04 if self._softmax else 0.1
-        )
+        rate = given["learning_rate"] or (0.04 if self._softmax else 0.1)
         self._adam.step(
             self._slope, rate=rate * _coslog4(t), decay=given["weight_decay"] * _flat_cos(t)
         )

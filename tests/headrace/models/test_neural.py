@@ -9,9 +9,7 @@ from headrace.models.algorithms.neural import Shape, forward, gradient, views
 @pytest.mark.parametrize("embedded", [True, False])
 def test_the_gradient_is_that_of_finite_differences(activation, embedded):
     rng = np.random.default_rng(3)
-    shape = Shape(
-        numbers=3, ones=4, width=5, outputs=2, embedded=embedded, activation=activation
-    )
+    shape = Shape(numbers=3, ones=4, width=5, outputs=2, embedded=embedded, activation=activation)
     numbers = rng.normal(size=(6, 3))
     ones = rng.integers(-1, 4, (6, 2))
     ones[:, 1] = np.where(ones[:, 0] == ones[:, 1], -1, ones[:, 1])
