@@ -48,7 +48,7 @@ class Training:
     @property
     def metric(self) -> Metric:
         """What candidates are judged by."""
-        return Metric(self.pipeline.training.metric)
+        return self.pipeline.training.metric
 
     @property
     def at(self) -> datetime:
@@ -123,12 +123,12 @@ def contest(training: Training, lake: Lake, searched: Sequence[Searched]) -> Con
         name = f"{champion.recipe.algorithm} {champion.digest[:8]}"
         models[name], roles[name] = champion, "champion"
     part = examples.parts.test
-    rows = examples.of(part)
     found = judged(
         examples.y[part.rows],
-        {candidate: model.predict(rows) for candidate, model in models.items()},
+        {candidate: examples.predicted(model, part) for candidate, model in models.items()},
         blocks=examples.days(part),
         seed=training.pipeline.training.seed,
+        task=examples.classes.task,
     )
     decision = decide(
         found,
@@ -156,10 +156,12 @@ def leaderboard(
         }
         for each in searched
     ]
-    part = training.examples.parts.validation
+    examples = training.examples
+    part = examples.parts.validation
     for name in (name for name, role in met.roles.items() if role == "champion"):
         model = met.models[name]
-        values = measured(training.examples.y[part.rows], model.predict(training.examples.of(part)))
+        score = examples.predicted(model, part)
+        values = measured(examples.y[part.rows], score, examples.classes.task)
         board.append(
             {
                 "candidate": name,
@@ -203,7 +205,7 @@ def _final(training: Training, searched: Searched) -> Model:
         data=training.examples.data,
         spec=digest_of(pipeline),
     )
-    return Model(recipe, training.encodings[form], fitted.estimator)
+    return Model(recipe, training.encodings[form], fitted.estimator, training.examples.classes)
 
 
 def _champion(training: Training, lake: Lake) -> tuple[Model | None, tuple[str, ...]]:
@@ -214,6 +216,7 @@ def _champion(training: Training, lake: Lake) -> tuple[Model | None, tuple[str, 
     model = registry.load(lake, training.pipeline.name, alias.model)
     try:
         model.check(training.examples.rows.schema)
+        model.classes.check(training.examples.classes.task, model=alias.model)
     except UsageError as error:
         return None, (f"the champion {alias.model[:8]} was not met: {error.message}",)
     return model, ()

@@ -14,8 +14,10 @@ from headrace.errors import TrainingError
 from headrace.evaluation.metrics import Floats, Integers
 from headrace.evaluation.splits import Part, Parts, time_split
 from headrace.lake import Lake, Table, digest
-from headrace.models.algorithms.algorithm import Samples
+from headrace.models.algorithms.algorithm import Samples, Task
 from headrace.models.encoding import Encoding, Form, refusals
+from headrace.models.model import Model
+from headrace.models.target import Classes, Label
 from headrace.spec.model import Pipeline
 
 _STAMPS = ("_fingerprint", "_labels")
@@ -28,9 +30,13 @@ class Examples:
     Attributes:
         rows: Sorted by interval and key, so that the order of files in gold does not matter.
         features: Feature columns.
-        y: 1.0 where the target is true, else 0.0.
+        y: As `Samples` has it; NaN where the target is not known. A class that is in no training
+            row has a code beyond those of `classes`.
+        classes: What is predicted, and the classes of the training rows.
+        labels: All classes in the order of their codes, those of other rows last.
         parts: Which rows are in which part.
         infinite: Rows left out because a feature is infinite.
+        infinite_target: Rows left out because the target is infinite, or not a number.
         version: Of gold.
         data: Digest of the content of the intervals that training and validation have rows of.
         intervals: How many those are.
@@ -39,8 +45,11 @@ class Examples:
     rows: pa.Table
     features: tuple[str, ...]
     y: Floats
+    classes: Classes
+    labels: tuple[Label, ...]
     parts: Parts
     infinite: int
+    infinite_target: int
     version: int
     data: str
     intervals: int
@@ -57,10 +66,18 @@ class Examples:
     def samples(self, encodings: Mapping[Form, Encoding], part: Part) -> dict[Form, Samples]:
         """The matrices of a part, one for each form."""
         rows, y = self.of(part), self.y[part.rows]
+        task, classes = self.classes.task, self.classes.count
         return {
-            form: Samples(encoding.matrix(rows), y, encoding.categorical)
+            form: Samples(encoding.matrix(rows), y, encoding.categorical, task, classes)
             for form, encoding in encodings.items()
         }
+
+    def predicted(self, model: Model, part: Part) -> Floats:
+        """What a model makes of a part; of classes, in the order of `labels`, its own ones last."""
+        score = model.predict(self.of(part))
+        if self.classes.task is not Task.MULTICLASS:
+            return score
+        return model.classes.placed(score, self.labels)
 
     def encodings(self, forms: Sequence[Form]) -> dict[Form, Encoding]:
         """Encodings fitted on the training rows alone."""
@@ -73,7 +90,8 @@ def read(lake: Lake, pipeline: Pipeline, *, moment: date) -> Examples:
 
     Raises:
         UsageError: There is no gold table, or it lacks a column.
-        TrainingError: A part of the split has no row.
+        TrainingError: A part of the split has no row, the training part but one class or value, or
+            there are too many classes.
     """
     gold = Table(lake.gold(pipeline.name))
     before = {day for day in (file.partition["_interval"] for file in gold.files) if day < moment}
@@ -85,23 +103,34 @@ def read(lake: Lake, pipeline: Pipeline, *, moment: date) -> Examples:
     target = (pipeline.target.name, "_target_known_at")
     columns = list(dict.fromkeys(("_interval", *key, *features, *target)))
     rows = gold.arrow(columns, partitions={"_interval": before})
-    finite = pc.is_null(refusals(rows, features))
-    kept = rows.filter(finite)
+    finite = rows.filter(pc.is_null(refusals(rows, features)))
+    kept = finite.filter(_finite(finite.column(pipeline.target.name)))
     kept = kept.sort_by([("_interval", "ascending"), *((name, "ascending") for name in key)])
     parts = time_split(kept, pipeline, moment=moment)
     known = kept.column(pipeline.target.name)
+    classes = Classes.fit(pipeline.target.task, known.take(pa.array(parts.train.rows)))
     places = np.concatenate([parts.train.rows, parts.validation.rows])
     days = set(kept.column("_interval").take(pa.array(places)).to_pylist())
     return Examples(
         rows=kept,
         features=features,
-        y=pc.fill_null(known, False).to_numpy().astype(np.float64),
+        y=classes.codes(known),
+        classes=classes,
+        labels=classes.with_strangers(known) if classes.labels else (),
         parts=parts,
-        infinite=rows.num_rows - kept.num_rows,
+        infinite=rows.num_rows - finite.num_rows,
+        infinite_target=finite.num_rows - kept.num_rows,
         version=gold.version,
         data=_content(gold, days),
         intervals=len(days),
     )
+
+
+def _finite(target: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Where a target is not infinite and not NaN; null is for the split to count."""
+    if not pa.types.is_floating(target.type):
+        return pa.chunked_array([pa.array(np.ones(len(target), dtype=bool))])
+    return pc.fill_null(pc.is_finite(target), True)
 
 
 def _content(gold: Table, days: Collection[date]) -> str:

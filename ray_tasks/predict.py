@@ -15,8 +15,9 @@ from headrace.lake import DataFile, Lake, StagedFile, Table, digest, stage_file
 from headrace.models import registry
 from headrace.models.encoding import refusals
 from headrace.models.model import Model
+from headrace.spec.model import Target
+from ray_tasks.scored import score_columns, score_fields
 
-THRESHOLD = 0.5  # a prediction is true from this score on
 _INTERVAL = pa.field("_interval", pa.date32())
 _HELD = 4  # models and table versions that a worker keeps from task to task
 
@@ -29,6 +30,7 @@ class Task:
         root: Of the lake.
         pipeline: The pipeline.
         key: Columns that name a row.
+        target: What is predicted.
         model: Digest of the model.
         day: The interval.
         gold_version: Of the features that are read.
@@ -40,6 +42,7 @@ class Task:
     root: Path
     pipeline: str
     key: tuple[str, ...]
+    target: Target
     model: str
     day: date
     gold_version: int
@@ -69,10 +72,10 @@ class Predicted:
     refusals: StagedFile | None
 
 
-def schemas(gold: pa.Schema, key: tuple[str, ...]) -> tuple[pa.Schema, pa.Schema]:
+def schemas(gold: pa.Schema, key: tuple[str, ...], target: Target) -> tuple[pa.Schema, pa.Schema]:
     """The schemas of scores and of refused rows, partition column included."""
     stamps = [pa.field(name, pa.string()) for name in ("_model", "_fingerprint", "_run")]
-    scores = [pa.field("score", pa.float64()), pa.field("prediction", pa.bool_())]
+    scores = score_fields(target.task, gold.field(target.name))
     refused = [field for field in gold if field.name not in {"_interval", "_fingerprint"}]
     return (
         pa.schema([*(gold.field(name) for name in key), *scores, *stamps, _INTERVAL]),
@@ -85,6 +88,7 @@ def predict(task: Task) -> Predicted:
     gold = _gold(task.root, task.pipeline, task.gold_version)
     model = _model(task.root, task.pipeline, task.model)
     model.check(gold.schema)
+    model.classes.check(task.target.task, model=task.model)
     rows = gold.arrow(files=task.files)
     stamp = pc.unique(rows.column("_fingerprint")).to_pylist()
     if len(stamp) != 1:
@@ -98,11 +102,13 @@ def predict(task: Task) -> Predicted:
     reasons = refusals(rows, model.encoding.names)
     sound = rows.filter(pc.is_null(reasons))
     unsound = rows.filter(pc.is_valid(reasons)).append_column("_reason", reasons.drop_null())
-    score = model.predict(sound)
-    scored = sound.select(task.key).append_column("score", pa.array(score, pa.float64()))
-    scored = scored.append_column("prediction", pa.array(score >= THRESHOLD))
+    scored = sound.select(task.key)
+    target = gold.schema.field(task.target.name)
+    told = score_columns(model.predict(sound), model.classes, target)
+    for field, column in zip(score_fields(task.target.task, target), told, strict=True):
+        scored = scored.append_column(field, column)
     lake = Lake(task.root)
-    of_scores, of_refused = schemas(gold.schema, task.key)
+    of_scores, of_refused = schemas(gold.schema, task.key, task.target)
     return Predicted(
         read=rows.num_rows,
         scored=scored.num_rows,

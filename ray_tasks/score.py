@@ -15,13 +15,16 @@ from headrace.errors import BalanceError, EngineLost, UsageError
 from headrace.intervals import SCORE_VERSION
 from headrace.lake import DataFile, Lake, Table, application_id, commit
 from headrace.models import registry
+from headrace.models.algorithms.algorithm import Task
 from headrace.models.model import check_features
+from headrace.models.target import Classes
 from headrace.plan import unscored
 from headrace.settings import Settings
 from headrace.spec.model import Pipeline
 from headrace.stage import Outcome, StageResult
 from ray_tasks.cluster import connected
-from ray_tasks.predict import Predicted, Task, predict, schemas
+from ray_tasks.predict import Predicted, predict, schemas
+from ray_tasks.predict import Task as Work
 
 _ROWS_AT_A_TIME = 500_000  # of one task: bounds a worker's memory, down to one data file
 
@@ -161,20 +164,23 @@ def _planned(
         planned.append(_Interval(day, tuple(files[day]), alias.model, *before))
     for model in sorted({interval.model for interval in planned}):
         # By the record alone: to load the model takes a second, and is the workers' work.
-        features = registry.record(lake, pipeline.name, model)["features"]
-        check_features(features, gold.schema, model=model)
+        told = registry.record(lake, pipeline.name, model)
+        check_features(told["features"], gold.schema, model=model)
+        learned = Classes(Task(told.get("task", Task.BINARY)))
+        learned.check(pipeline.target.task, model=model)
     return planned
 
 
 def _tasks(
     pipeline: Pipeline, lake: Lake, gold: Table, work: Iterable[_Interval], *, run: str
-) -> Iterator[Task]:
+) -> Iterator[Work]:
     for interval in work:
         for files in _chunks(interval.files):
-            yield Task(
+            yield Work(
                 root=lake.root,
                 pipeline=pipeline.name,
                 key=pipeline.sources[pipeline.features.rows].key,
+                target=pipeline.target,
                 model=interval.model,
                 day=interval.day,
                 gold_version=gold.version,
@@ -195,7 +201,7 @@ def _chunks(files: Sequence[DataFile]) -> Iterator[tuple[DataFile, ...]]:
     yield tuple(chunk)
 
 
-def _predicted(tasks: Iterable[Task]) -> Iterator[Predicted]:
+def _predicted(tasks: Iterable[Work]) -> Iterator[Predicted]:
     """Runs the tasks side by side, one thread each; results come in the order of the tasks."""
     import ray
 
@@ -233,7 +239,8 @@ def _commit(
     pipeline: Pipeline, lake: Lake, gold: Table, interval: _Interval, parts: Sequence[Predicted]
 ) -> dict[str, int]:
     """Refused rows first: scores without them would stand for the whole interval."""
-    scored, refused = schemas(gold.schema, pipeline.sources[pipeline.features.rows].key)
+    key = pipeline.sources[pipeline.features.rows].key
+    scored, refused = schemas(gold.schema, key, pipeline.target)
     refusals = [part.refusals for part in parts if part.refusals is not None]
     work = [(lake.scores(pipeline.name), [part.scores for part in parts], scored, interval.scored)]
     if refusals or interval.refused:

@@ -18,7 +18,6 @@ from headrace import command, faults
 from headrace.evaluation import history
 from headrace.evaluation.audit.gold import audit_gold
 from headrace.evaluation.audit.judgement import Judgement
-from headrace.evaluation.metrics import Metric
 from headrace.lake import Lake
 from headrace.models import provenance, registry
 from headrace.models.algorithms import baselines, named
@@ -78,7 +77,7 @@ def train(
                 algorithms,
                 train=examples.samples(encodings, examples.parts.train),
                 validation=examples.samples(encodings, examples.parts.validation),
-                metric=Metric(pipeline.training.metric),
+                metric=pipeline.training.metric,
                 seed=pipeline.training.seed,
             )
         )
@@ -134,7 +133,10 @@ def _audit(
 
 def _algorithms(pipeline: Pipeline) -> dict[str, Any]:
     """Baselines first, then the declared algorithms in order."""
-    entries = [*baselines(), *(named(name) for name in pipeline.training.algorithms)]
+    entries = [
+        *baselines(pipeline.target.task),
+        *(named(name) for name in pipeline.training.algorithms),
+    ]
     return {entry.name: entry for entry in entries}
 
 
@@ -149,7 +151,7 @@ def _result(
         units=(training.moment.isoformat(),),
         outcome=Outcome.DONE,
         rows=_rows(training.examples),
-        notes=(*audited.notes, *met.notes),
+        notes=(*audited.notes, *met.notes, *_left_out(training.examples)),
         detail={
             "moment": training.moment.isoformat(),
             "metric": str(training.metric),
@@ -174,7 +176,14 @@ def _rows(examples: Examples) -> dict[str, int]:
         "without_known_target": sum(part.without_target for part in parts),
         "target_known_too_late": sum(part.known_too_late for part in parts),
         "infinite_feature": examples.infinite,
+        **({"infinite_target": examples.infinite_target} if examples.infinite_target else {}),
     }
+
+
+def _left_out(examples: Examples) -> tuple[str, ...]:
+    count = examples.infinite_target
+    told = f"{count:,} rows were left out: their target is infinite or NaN"
+    return (told,) if count else ()
 
 
 def _publish(
@@ -211,6 +220,7 @@ def _record(training: Training, met: Contest, result: StageResult) -> dict[str, 
         "moment": recipe.moment,
         "role": met.roles[met.decision.shipped],
         "features": met.shipped.signature,
+        "task": str(met.shipped.classes.task),
         "data": {
             "table": f"gold/{recipe.pipeline}",
             "version": examples.version,

@@ -6,7 +6,7 @@ import json
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from ray.tune import Trainable
 from threadpoolctl import threadpool_limits
 
 from headrace.evaluation.metrics import Metric, measured
-from headrace.models.algorithms.algorithm import Algorithm, Samples
+from headrace.models.algorithms.algorithm import Algorithm, Samples, Task
 from headrace.models.encoding import Form
 
 
@@ -80,13 +80,13 @@ class Trial(Trainable):
                 problem.train[form],
                 self.config["parameters"],
                 seed=problem.seed,
-                validation=validation,
+                validation=_of_known_classes(validation),
                 metric=problem.metric,
             )
             score = algorithm.predict(fitted.estimator, validation.X)
         if not np.isfinite(score).all():
             return {"gain": math.nan, "error": "predictions are not finite", "done": True}
-        values = measured(validation.y, score)
+        values = measured(validation.y, score, validation.task)
         return {
             "gain": problem.metric.gain(values[problem.metric], 0.0),
             # As texts: Tune flattens nested results, and drops those that are empty.
@@ -95,3 +95,14 @@ class Trial(Trainable):
             "seconds": time.perf_counter() - start,
             "done": True,
         }
+
+
+def _of_known_classes(samples: Samples) -> Samples:
+    """The rows whose class training had: to a fit there are no others, and judged are all."""
+    if samples.task is not Task.MULTICLASS:
+        return samples
+    known = samples.y < samples.classes
+    if known.all():
+        return samples
+    weight = None if samples.weight is None else samples.weight[known]
+    return replace(samples, X=samples.X[known], y=samples.y[known], weight=weight)

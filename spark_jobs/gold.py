@@ -17,12 +17,27 @@ from importlib import import_module
 from pyspark.errors import AnalysisException
 from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
-from pyspark.sql.types import AtomicType, BinaryType, DataType, NullType
+from pyspark.sql.types import (
+    AtomicType,
+    BinaryType,
+    BooleanType,
+    ByteType,
+    DataType,
+    DecimalType,
+    DoubleType,
+    FloatType,
+    IntegerType,
+    LongType,
+    NullType,
+    ShortType,
+    StringType,
+)
 
 from headrace.errors import FeatureError
 from headrace.holidays import holiday_value
 from headrace.intervals import Interval, about_of
 from headrace.lake import Lake, Table
+from headrace.models.algorithms.algorithm import Task
 from headrace.spec.expressions import columns_of
 from headrace.spec.forms import Encoding, History, Latest, Lookup, Step
 from headrace.spec.model import ColumnType, Pipeline, Source
@@ -32,6 +47,12 @@ from spark_jobs.newest import Facts, newest
 from spark_jobs.point_in_time import Aggregate, Moments, carried, keyed
 
 _STAMPS = ("_interval", "_at", "_fingerprint", "_labels")
+_WHOLE: tuple[type[DataType], ...] = (ByteType, ShortType, IntegerType, LongType)
+_TARGETS: dict[Task, tuple[type[DataType], ...]] = {
+    Task.BINARY: (BooleanType,),
+    Task.MULTICLASS: (StringType, *_WHOLE),
+    Task.REGRESSION: (*_WHOLE, FloatType, DoubleType, DecimalType),
+}
 _OFFENDERS = 5  # keys that a message names
 _DAY = timedelta(days=1)
 
@@ -109,6 +130,9 @@ def with_target(rows: DataFrame, silver: Silver, *, keys: DataFrame) -> DataFram
         rows: One per row of features, with its key.
         silver: Where the outcomes stand.
         keys: The same keys, cheaply read.
+
+    Raises:
+        FeatureError: The target's value is of no type that its task can have.
     """
     pipeline = silver.pipeline
     target, source = pipeline.target, pipeline.sources[pipeline.target.of]
@@ -119,11 +143,14 @@ def with_target(rows: DataFrame, silver: Silver, *, keys: DataFrame) -> DataFram
         outcomes = outcomes.withColumn("_nth", F.row_number().over(newest)).where("_nth = 1")
     value = F.expr(target.value).alias(target.name)
     moment = F.col(str(source.known_at)).alias("_target_known_at")
-    return rows.join(
-        _selected(outcomes, {"target.value": value}, pipeline, [*map(F.col, key), value, moment]),
-        key,
-        "left",
-    )
+    columns = [*map(F.col, key), value, moment]
+    told = _selected(outcomes, {"target.value": value}, pipeline, columns)
+    found, fitting = told.schema[target.name].dataType, _TARGETS[target.task]
+    if not isinstance(found, fitting):
+        message = f"a {target.task} target cannot be of type {found.simpleString()}"
+        hint = f"cast it; it may be {', '.join(kind().simpleString() for kind in fitting)}"
+        raise FeatureError(message, at=pipeline.place("target.value"), hint=hint)
+    return rows.join(told, key, "left")
 
 
 @dataclass(frozen=True)

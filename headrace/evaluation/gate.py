@@ -64,9 +64,11 @@ def decide(
 
 def _reason(metric: Metric, challenger: str, over: str, gain: Interval) -> str:
     verb = "beats" if gain.above_zero else "does not beat"
+    form = "+.4g" if metric.has_unit else "+.4f"
+    value, low, high = (f"{each:{form}}" for each in (gain.value, gain.low, gain.high))
     return (
         f"{challenger} {verb} {over} by more than noise in {metric} "
-        f"({gain.value:+.4f}, {LEVEL:.0%} interval {gain.low:+.4f} to {gain.high:+.4f})"
+        f"({value}, {LEVEL:.0%} interval {low} to {high})"
     )
 
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from headrace.errors import TrainingError
-from headrace.evaluation.metrics import Floats, Integers, Metric, Ranked, measured
+from headrace.evaluation.metrics import Floats, Integers, Metric, measured, weighed
+from headrace.models.algorithms.algorithm import Task
 
 RESAMPLES = 1000
 LEVEL = 0.95
@@ -35,7 +36,7 @@ class Judged:
     Attributes:
         metrics: Candidate to metric to value and interval.
         blocks: How many blocks there were.
-        resamples: How many resamples had both classes, and so count.
+        resamples: How many resamples define every metric, by holding two classes or two values.
         draws: Candidate to metric to its value in each of them.
     """
 
@@ -57,6 +58,7 @@ def judged(
     *,
     blocks: Integers,
     seed: int,
+    task: Task = Task.BINARY,
     resamples: int = RESAMPLES,
 ) -> Judged:
     """Judges candidates on the same rows, with intervals from resampled blocks.
@@ -67,39 +69,42 @@ def judged(
     resample only weighs them anew.
 
     Args:
-        y: 1.0 where the target is true, else 0.0.
-        scores: Candidate to the probability of true per row.
+        y: As in `headrace.models.algorithms.algorithm.Samples`.
+        scores: Candidate to what it predicts: probability of true, rows by classes, or values.
         blocks: Block of each row, any numbers.
         seed: Of the resamples.
+        task: What is predicted.
         resamples: How many to draw.
 
     Raises:
-        TrainingError: Only one class is there, so that nothing can be ranked.
+        TrainingError: The target is the same in all rows, so that nothing can be told apart.
     """
     if len(np.unique(y)) < 2:  # noqa: PLR2004  # true and false
         message = "the target of the test part is the same in all rows"
         raise TrainingError(
             message,
-            hint="a longer `split.test` would hold both",
+            hint="a longer `split.test` would hold both"
+            if task is Task.BINARY
+            else "a longer `split.test` would hold others",
         )
     found, block = np.unique(blocks, return_inverse=True)
     rng = np.random.default_rng(seed)
     even = np.full(len(found), 1 / len(found))
     weights = rng.multinomial(len(found), even, size=resamples).astype(np.float64)
     raw = {
-        name: Ranked.of(y, score, blocks=block).reweighted(weights)
+        name: weighed(y, score, blocks=block, task=task).reweighted(weights)
         for name, score in scores.items()
     }
     first = next(iter(raw.values()))
-    usable = np.isfinite(first[Metric.ROC_AUC])
+    usable = np.isfinite(list(first.values())).all(axis=0)
     draws = {
         name: {metric: values[usable] for metric, values in drawn.items()}
         for name, drawn in raw.items()
     }
-    values = {name: measured(y, score) for name, score in scores.items()}
+    values = {name: measured(y, score, task) for name, score in scores.items()}
     metrics = {
-        name: {metric: _interval(values[name][metric], draws[name][metric]) for metric in Metric}
-        for name in scores
+        name: {metric: _interval(value, draws[name][metric]) for metric, value in found.items()}
+        for name, found in values.items()
     }
     return Judged(metrics, len(found), int(usable.sum()), draws)
 

@@ -15,16 +15,17 @@ import pyarrow.compute as pc
 from headrace.errors import CorruptArtifact, UsageError
 from headrace.lake import digest
 from headrace.models.algorithms import named
-from headrace.models.algorithms.algorithm import Algorithm
+from headrace.models.algorithms.algorithm import Algorithm, Task
 from headrace.models.encoding import Encoding, refusals
 from headrace.models.formats import FORMATS, as_json
+from headrace.models.target import Classes
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from headrace.evaluation.metrics import Floats
 
-_ENCODING, _RECIPE = "encoding.json", "recipe.json"
+_ENCODING, _RECIPE, _CLASSES = "encoding.json", "recipe.json", "classes.json"
 
 
 @dataclass(frozen=True)
@@ -60,12 +61,14 @@ class Model:
         recipe: What it is made of.
         encoding: From feature columns to its matrix.
         estimator: The fitted estimator.
+        classes: What it predicts.
         record: What `record.json` tells of it; empty before it is stored.
     """
 
     recipe: Recipe
     encoding: Encoding
     estimator: Any  # the library's own class
+    classes: Classes = field(default_factory=Classes)
     record: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -79,10 +82,14 @@ class Model:
         return {column.name: column.type for column in self.encoding.columns}
 
     def predict(self, rows: pa.Table | pd.DataFrame) -> Floats:
-        """Probability of true per row, the same for a row whatever rows are beside it.
+        """What is predicted of each row, the same for a row whatever rows are beside it.
 
         Args:
             rows: Rows that hold the features; other columns are left alone.
+
+        Returns:
+            The probability of true per row; or the value; or rows by classes, a probability each,
+            in the order of `classes.labels`.
 
         Raises:
             UsageError: A feature is missing, of another kind than in training, or infinite.
@@ -90,7 +97,8 @@ class Model:
         table = rows if isinstance(rows, pa.Table) else _from_pandas(rows, self.encoding.names)
         if table.num_rows == 0:
             self.encoding.matrix(table)
-            return np.empty(0)
+            shape = (0, self.classes.count) if self.classes.task is Task.MULTICLASS else (0,)
+            return np.empty(shape)
         matrix = self.encoding.matrix(table)
         reasons = refusals(table, self.encoding.names)
         if reasons.null_count < len(reasons):
@@ -114,9 +122,11 @@ class Model:
     def files(self) -> dict[str, bytes]:
         """File name to content; equal models have equal bytes."""
         form = FORMATS[self.algorithm.save_as]
+        binary = self.classes.task is Task.BINARY  # such a model has had no file of them, ever
         return {
             _ENCODING: as_json(self.encoding.to_json()),
             _RECIPE: as_json(vars(self.recipe)),
+            **({} if binary else {_CLASSES: as_json(self.classes.to_json())}),
             f"model{form.suffix}": form.dump(self.estimator),
         }
 
@@ -137,7 +147,9 @@ class Model:
             recipe = Recipe(**json.loads(files[_RECIPE]))
             form = FORMATS[named(recipe.algorithm).save_as]
             estimator = form.load(files[f"model{form.suffix}"])
-            return cls(recipe, Encoding.from_json(json.loads(files[_ENCODING])), estimator, record)
+            encoding = Encoding.from_json(json.loads(files[_ENCODING]))
+            told = json.loads(files[_CLASSES]) if _CLASSES in files else Classes().to_json()
+            return cls(recipe, encoding, estimator, Classes.from_json(told), record)
         except (KeyError, TypeError, ValueError) as error:
             message = f"these are not the files of a model: {error!r}"
             raise CorruptArtifact(message, hint="train again") from error

@@ -24,7 +24,10 @@ from headrace.spec.fields import NAME
 
 CHAMPION = "champion"
 _RECORD = "record.json"
-_FILES = {"encoding.json", "recipe.json", *(f"model{form.suffix}" for form in FORMATS.values())}
+_FILES = {
+    *("encoding.json", "recipe.json", "classes.json"),
+    *(f"model{form.suffix}" for form in FORMATS.values()),
+}
 _MOST_BYTES, _MOST_BYTES_OF_A_RECORD = 2**31, 2**24
 _DIGEST = re.compile(r"[0-9a-f]{32}")
 _MOMENT = pa.timestamp("us", "UTC")

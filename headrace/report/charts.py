@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from headrace.report.scale import Scale, spread
-from headrace.report.scores import Day
+from headrace.report.scores import Day, Series
 from headrace.report.training import Estimate
 
 _BARS_WIDTH, _BARS_ROW, _BARS_TOP, _BARS_EDGE = 340, 46, 8, 14
@@ -78,29 +78,29 @@ def error_bars(estimates: Sequence[Estimate], *, with_zero: bool = False) -> Err
     return ErrorBars(_BARS_WIDTH, height, bars, scale.ticks(4), scale(0.0) if with_zero else None)
 
 
-def day_chart(days: Sequence[Day], positive: str) -> DayChart:
-    """Draws the newest `MOST_DAYS` intervals."""
+def day_chart(days: Sequence[Day], told: Sequence[Series], *, from_zero: bool) -> DayChart:
+    """Draws the newest `MOST_DAYS` intervals.
+
+    Args:
+        days: All intervals.
+        told: A line each.
+        from_zero: Whether the lines stand on zero, as shares do.
+    """
     days = days[-MOST_DAYS:]
     slot = (_DAYS_WIDTH - _DAYS_LEFT - _DAYS_RIGHT) / max(len(days), 1)
     centres = [_DAYS_LEFT + slot * (place + 0.5) for place in range(len(days))]
     most = max((day.rows for day in days), default=0) or 1
     rows = Scale(0, most, _COUNT_BASE, _COUNT_TOP)
-    shares = [
-        share
-        for day in days
-        for share in (day.mean, day.predicted, day.observed)
-        if share is not None and math.isfinite(share)
-    ]
-    level = Scale(0, max(shares, default=1.0) * 1.05 or 1.0, _LINE_BASE, _LINE_TOP)
+    found = [value for day in days for each in told if (value := each.of(day)) is not None]
+    level = spread(found, _LINE_BASE, _LINE_TOP)
+    if from_zero:
+        level = Scale(
+            0, max(filter(math.isfinite, found), default=1.0) * 1.05 or 1.0, _LINE_BASE, _LINE_TOP
+        )
     width = max(slot * 0.72, 1)
-    series: list[tuple[str, str, Callable[[Day], float | None]]] = [
-        ("mean score", "mean", lambda day: day.mean),
-        (f"share predicted {positive}", "predicted", lambda day: day.predicted),
-        (f"share {positive} in the end, where known", "observed", lambda day: day.observed),
-    ]
     lines = [
-        Line(label, kind, _pieces(centres, [value(day) for day in days], level))
-        for label, kind, value in series
+        Line(each.label, each.kind, _pieces(centres, [each.of(day) for day in days], level))
+        for each in told
     ]
     return DayChart(
         width=_DAYS_WIDTH,

@@ -11,6 +11,7 @@ from typing import Any
 import jinja2
 
 from headrace.lake import Lake
+from headrace.models.algorithms.algorithm import Task
 from headrace.profiles import Profile
 from headrace.report import wording
 from headrace.report.audit import audit
@@ -20,8 +21,8 @@ from headrace.report.flow import TITLES, flow
 from headrace.report.outcome import finding
 from headrace.report.profiles import PROFILE, drawn, newest_profiles, page_of
 from headrace.report.records import Records, read_records
-from headrace.report.scores import scores
-from headrace.report.training import Estimate, Training, higher_is_better, title, training
+from headrace.report.scores import scores, series
+from headrace.report.training import Estimate, Training, higher_is_better, title, told, training
 from headrace.report.verdicts import source_checks
 from headrace.report.versions import versions
 from headrace.spec.model import Pipeline
@@ -67,6 +68,7 @@ def render(pipeline: Pipeline, lake: Lake, *, run: str) -> str:
     checks = source_checks(pipeline, lake, records)
     trained = training(pipeline, records)
     scored = scores(pipeline, lake, records)
+    drawn_by, of_values = series(pipeline.target), pipeline.target.task is Task.REGRESSION
     models = scored.models if scored else ()
     if trained and trained.model and trained.model not in models:
         models = (trained.model, *models)
@@ -90,7 +92,8 @@ def render(pipeline: Pipeline, lake: Lake, *, run: str) -> str:
             else {},
             gain_bars=_gain_bars(trained) if trained else None,
             scores=scored,
-            day_chart=day_chart(scored.days, pipeline.target.name)
+            series=drawn_by,
+            day_chart=day_chart(scored.days, drawn_by, from_zero=not of_values)
             if scored and scored.days
             else None,
             profiles=newest_profiles(lake, pipeline),
@@ -149,6 +152,7 @@ def _environment() -> jinja2.Environment:
         "span": wording.span,
         "listed": wording.listed,
         "title_of_metric": title,
+        "of_metric": told,
         "higher_is_better": higher_is_better,
     }
     return environment

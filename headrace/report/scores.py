@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from headrace.errors import CorruptArtifact, UsageError
 from headrace.lake import Lake, Table
+from headrace.models.algorithms.algorithm import Task
 from headrace.report.balance import table_at
 from headrace.report.records import Record, Records
-from headrace.spec.model import Pipeline
+from headrace.report.wording import figure, metric, percent
+from headrace.spec.model import Pipeline, Target
 
 
 @dataclass(frozen=True)
@@ -22,9 +25,10 @@ class Day:
     Attributes:
         interval: The interval.
         rows: Rows scored.
-        mean: Mean score; None without rows.
-        predicted: Share of rows predicted positive; None where predictions are not yes or no.
-        observed: Share that turned out positive, of rows whose outcome the features table knows.
+        mean: Mean score; None without rows, and where values are predicted.
+        predicted: Share of rows predicted true, or the mean of the values; None for classes.
+        observed: Of rows whose outcome the features table knows: the share that turned out true,
+            the mean of the values, or the share whose class was predicted right.
         known: Number of those rows.
     """
 
@@ -37,6 +41,28 @@ class Day:
 
 
 @dataclass(frozen=True)
+class Series:
+    """One figure of each interval.
+
+    Attributes:
+        kind: Which of `Day`; also its class in the style sheet.
+        label: In the legend of the chart.
+        heading: In the table.
+        told: The figure as the table shows it.
+    """
+
+    kind: Literal["mean", "predicted", "observed"]
+    label: str
+    heading: str
+    told: Callable[[float | None], str]
+
+    def of(self, day: Day) -> float | None:
+        """The figure of an interval."""
+        value: float | None = getattr(day, self.kind)
+        return value
+
+
+@dataclass(frozen=True)
 class Scores:
     """The scores of the intervals that the score stage recorded."""
 
@@ -44,6 +70,28 @@ class Scores:
     days: list[Day]
     models: tuple[str, ...]
     problems: tuple[str, ...]
+
+
+def series(target: Target) -> tuple[Series, ...]:
+    """What the scores of a kind of target are told by."""
+    name = target.name
+    if target.task is Task.REGRESSION:
+        end = f"mean of {name} in the end, where known"
+        return (
+            Series("predicted", f"mean of {name} as predicted", "Mean as predicted", figure),
+            Series("observed", end, "Mean in the end", figure),
+        )
+    if target.task is Task.MULTICLASS:
+        return (
+            Series("mean", "mean probability of the class predicted", "Mean score", metric),
+            Series("observed", "share predicted right, where known", "Predicted right", percent),
+        )
+    end = f"share {name} in the end, where known"
+    return (
+        Series("mean", "mean score", "Mean score", metric),
+        Series("predicted", f"share predicted {name}", f"Predicted {name}", percent),
+        Series("observed", end, f"{name.capitalize()} in the end", percent),
+    )
 
 
 def scores(pipeline: Pipeline, lake: Lake, records: Records) -> Scores | None:
@@ -54,14 +102,15 @@ def scores(pipeline: Pipeline, lake: Lake, records: Records) -> Scores | None:
     problems = _unequal(record.result.rows)
     try:
         table = table_at(lake.scores(pipeline.name), record.result.tables)
-        columns = ["score", "prediction", "_model", "_interval"]
+        score = [] if pipeline.target.task is Task.REGRESSION else ["score"]
+        columns = [*_key(pipeline), *score, "prediction", "_model", "_interval"]
         rows = _of_intervals(table, columns, record.result.units)
     except (CorruptArtifact, UsageError) as error:
         return Scores(record, [], (), (*problems, f"scores cannot be read: {error}"))
     told = record.result.rows.get("scored")
     if told is not None and rows.num_rows != told:
         problems.append(f"the table holds {rows.num_rows:,} scores, not the {told:,} recorded")
-    days = _days(rows, _observed(pipeline, lake, record))
+    days = _days(rows, _observed(pipeline, lake, record, rows), task=pipeline.target.task)
     models = sorted(pc.unique(rows["_model"]).to_pylist())
     return Scores(record, days, tuple(models), tuple(problems))
 
@@ -82,14 +131,18 @@ def _of_intervals(table: Table | None, columns: list[str], units: tuple[str, ...
     return table.arrow(columns, files=files)
 
 
-def _days(rows: pa.Table, observed: Mapping[str, tuple[float | None, int]]) -> list[Day]:
-    kind = rows.schema.field("prediction").type
-    yes_or_no = pa.types.is_boolean(kind) or pa.types.is_integer(kind)
-    predicted = (
-        pc.cast(rows["prediction"], pa.int64()) if yes_or_no else pa.nulls(len(rows), pa.int64())
-    )
+def _days(
+    rows: pa.Table, observed: Mapping[str, tuple[float | None, int]], *, task: Task
+) -> list[Day]:
+    nothing = pa.nulls(len(rows), pa.float64())
     grouped = pa.table(
-        {"day": rows["_interval"], "score": rows["score"], "predicted": predicted}
+        {
+            "day": rows["_interval"],
+            "score": rows["score"] if "score" in rows.schema.names else nothing,
+            "predicted": nothing
+            if task is Task.MULTICLASS
+            else pc.cast(rows["prediction"], pa.float64()),
+        }
     ).group_by("day")
     found = grouped.aggregate(
         [([], "count_all"), ("score", "mean"), ("predicted", "mean")]
@@ -107,20 +160,34 @@ def _days(rows: pa.Table, observed: Mapping[str, tuple[float | None, int]]) -> l
     ]
 
 
+def _key(pipeline: Pipeline) -> list[str]:
+    """What a prediction is held against its outcome by; classes only need it."""
+    rows = pipeline.sources[pipeline.features.rows]
+    return list(rows.key) if pipeline.target.task is Task.MULTICLASS else []
+
+
 def _observed(
-    pipeline: Pipeline, lake: Lake, record: Record
+    pipeline: Pipeline, lake: Lake, record: Record, scored: pa.Table
 ) -> dict[str, tuple[float | None, int]]:
-    """Interval -> share that turned out positive, and number of rows whose outcome is known."""
-    target = pipeline.target.name
+    """Interval -> `Day.observed`, and the number of rows whose outcome is known."""
+    target, key = pipeline.target.name, _key(pipeline)
     try:
         table = Table.if_exists(lake.gold(pipeline.name))
         if table is None or target not in table.schema.names:
             return {}
-        rows = _of_intervals(table, [target, "_interval"], record.result.units)
+        rows = _of_intervals(table, [*key, target, "_interval"], record.result.units)
     except (CorruptArtifact, UsageError):
         return {}
-    outcome = pa.table({"day": rows["_interval"], "outcome": pc.cast(rows[target], pa.float64())})
-    found = outcome.group_by("day").aggregate([("outcome", "mean"), ("outcome", "count")])
+    if key:
+        rows = rows.rename_columns([*key, "_outcome", "_interval"])
+        rows = scored.select([*key, "prediction", "_interval"]).join(rows, [*key, "_interval"])
+        outcome = pc.equal(rows["prediction"], rows["_outcome"])
+    else:
+        outcome = rows[target]
+    numbers = pc.cast(outcome, pa.float64(), safe=False)
+    finite = pc.if_else(pc.is_finite(numbers), numbers, None)
+    found = pa.table({"day": rows["_interval"], "outcome": finite})
+    found = found.group_by("day").aggregate([("outcome", "mean"), ("outcome", "count")])
     return {
         str(row["day"]): (row["outcome_mean"], row["outcome_count"]) for row in found.to_pylist()
     }

@@ -6,14 +6,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from headrace.evaluation.metric import Metric
+from headrace.report import wording
 from headrace.report.records import Record, Records
 from headrace.spec.model import Pipeline
 
-METRICS = {
-    "roc_auc": ("ROC AUC", True),
-    "pr_auc": ("PR AUC", True),
-    "log_loss": ("log loss", False),
-    "brier": ("Brier score", False),
+_TITLES = {
+    Metric.ROC_AUC: "ROC AUC",
+    Metric.PR_AUC: "PR AUC",
+    Metric.LOG_LOSS: "log loss",
+    Metric.BRIER: "Brier score",
+    Metric.ACCURACY: "accuracy",
+    Metric.F1_MACRO: "macro F1",
+    Metric.RMSE: "RMSE",
+    Metric.MAE: "MAE",
+    Metric.MEDIAN_AE: "median AE",
+    Metric.R2: "R²",
 }
 
 
@@ -62,12 +70,27 @@ class Training:
 
 def title(metric: str) -> str:
     """The name of a metric for people."""
-    return METRICS.get(metric, (metric, True))[0]
+    known = _known(metric)
+    return metric if known is None else _TITLES[known]
 
 
 def higher_is_better(metric: str) -> bool:
     """Whether more of a metric is better."""
-    return METRICS.get(metric, (metric, True))[1]
+    known = _known(metric)
+    return known is None or known.greater_is_better
+
+
+def told(value: float | None, metric: str, *, signed: bool = False) -> str:
+    """A value of a metric: with four decimals, or four digits where it has a unit."""
+    known = _known(metric)
+    if known is None or not known.has_unit:
+        return wording.metric(value, signed=signed)
+    return f"{'+' if signed and (value or 0) > 0 else ''}{wording.figure(value)}"
+
+
+def _known(metric: str) -> Metric | None:
+    """The metric of that name; None for one that another version recorded."""
+    return Metric(metric) if metric in set(Metric) else None
 
 
 def training(pipeline: Pipeline, records: Records) -> Training | None:
@@ -81,7 +104,7 @@ def training(pipeline: Pipeline, records: Records) -> Training | None:
     tested = detail.get("test") or []
     named = [name for entry in board for name in entry.get("validation") or {}]
     named += [name for entry in tested for name in entry.get("metrics") or {}]
-    metrics = tuple(dict.fromkeys([metric, *METRICS, *named]))
+    metrics = tuple(dict.fromkeys([metric, *Metric, *named]))
     metrics = tuple(name for name in metrics if name in named)
     model = detail.get("model")
     return Training(

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from headrace.spec.functions import AGGREGATES, MAKE_TEXT, REFUSED, SCALARS, words
 from headrace.spec.model import ColumnType
@@ -25,6 +25,22 @@ MAX_LENGTH = 4_000
 MAX_DEPTH = 50
 _TOO_DEEP = "nested too deeply"
 _INCOMPLETE = "not a Spark SQL expression: something is missing"
+
+Gives = Literal["boolean", "number", "class"]
+_GIVES: dict[Gives, str] = {
+    "boolean": "true or false, such as `delay > 15`",
+    "number": "a number, such as `delay`",
+    "class": "a text or a whole number, such as `reason`",
+}
+_OF_TYPE: dict[ColumnType, set[Gives]] = {
+    ColumnType.STRING: {"class"},
+    ColumnType.INT: {"number", "class"},
+    ColumnType.BIGINT: {"number", "class"},
+    ColumnType.DOUBLE: {"number"},
+    ColumnType.BOOLEAN: {"boolean"},
+    ColumnType.DATE: set(),
+    ColumnType.TIMESTAMP: set(),
+}
 
 # Words that may stand before a bracket without calling anything, and types with a length.
 _NOT_CALLS = words(
@@ -105,7 +121,7 @@ def parse(
     columns: Mapping[str, ColumnType] | None,
     *,
     aggregate: bool = False,
-    boolean: bool = False,
+    gives: Gives | None = None,
     where: str = "",
 ) -> Expression:
     """Reads one expression and says why it cannot be used, if so.
@@ -114,7 +130,8 @@ def parse(
         sql: Spark SQL, such as `hour(time_hour)`.
         columns: The columns it may use; None where they are not known.
         aggregate: Whether it must be one aggregate over rows, instead of a value of one row.
-        boolean: Whether it must be true or false.
+        gives: What its value must be, if not anything: true or false, a number, or a class, which
+            is a text or a whole number.
         where: What has the columns, for messages, such as `arrivals`.
 
     Example:
@@ -133,8 +150,8 @@ def parse(
         found += [unknown("column", name, columns, of=where) for name in strangers]
     if not found:
         found += _aggregation(root, aggregate=aggregate)
-    if boolean and not found and _never_boolean(root, columns or {}):
-        found.append("must be true or false, such as `delay > 15`")
+    if gives and not found and gives not in _may_give(root, columns or {}):
+        found.append(f"must be {_GIVES[gives]}")
     return Expression(used, tuple(dict.fromkeys(found)))
 
 
@@ -381,18 +398,23 @@ def _with_clauses(call: exp.Expr) -> exp.Expr:
     return call
 
 
-def _never_boolean(root: exp.Expr, columns: Mapping[str, ColumnType]) -> bool:
-    """Whether the value surely is not true or false; where it is unclear, Spark will tell."""
+def _may_give(root: exp.Expr, columns: Mapping[str, ColumnType]) -> set[Gives]:
+    """What the value may be; where it is unclear, anything: Spark will tell."""
     from sqlglot import exp
 
-    root = root.unnest()
-    if isinstance(root, exp.Column):
-        return columns.get(root.name.lower(), ColumnType.BOOLEAN) != ColumnType.BOOLEAN
-    if isinstance(root, exp.Literal | exp.Neg):
-        return True
-    return isinstance(root, exp.Binary) and not isinstance(
-        root, exp.Predicate | exp.Connector | exp.Dot
-    )
+    root, number = root.unnest(), {*_OF_TYPE[ColumnType.INT]}
+    if isinstance(root, exp.Column) and root.name.lower() in columns:
+        return _OF_TYPE[columns[root.name.lower()]]
+    if isinstance(root, exp.Literal):
+        return {"class"} if root.is_string else number
+    known: list[tuple[type[exp.Expr] | tuple[type[exp.Expr], ...], set[Gives]]] = [
+        (exp.Dot, {*_GIVES}),
+        ((exp.Predicate, exp.Connector, exp.Not, exp.Boolean), {"boolean"}),
+        (exp.Div, {"number"}),
+        (exp.DPipe, {"class"}),
+        ((exp.Neg, exp.Binary), number),
+    ]
+    return next((gives for kinds, gives in known if isinstance(root, kinds)), {*_GIVES})
 
 
 def _sql(node: exp.Expr) -> str:

@@ -13,6 +13,8 @@ from zoneinfo import ZoneInfo
 from pydantic import Field, PrivateAttr, StrictBool, StringConstraints, model_validator
 
 from headrace.errors import UsageError
+from headrace.evaluation.metric import METRICS, Metric
+from headrace.models.algorithms.algorithm import Task
 from headrace.spec.fields import Columns, Day, Days, Declared, Name, Zone
 from headrace.spec.forms import Features
 from headrace.spec.problems import unknown
@@ -138,12 +140,17 @@ class Check(Declared):
 
 
 class Target(Declared):
-    """What is predicted: Spark SQL over a source whose rows are known later than `at`."""
+    """What is predicted: Spark SQL over a source whose rows are known later than `at`.
+
+    A row whose `value` is null has no target, and is neither learned from nor judged on.
+    """
 
     name: Name
     of: Name
-    value: str
-    task: Literal["binary"] = "binary"
+    value: str = Field(description="true or false; a text or a whole number; or any number")
+    task: Task = Field(
+        Task.BINARY, description="`multiclass`: one of several texts or whole numbers"
+    )
 
 
 class Split(Declared):
@@ -191,7 +198,9 @@ class Training(Declared):
     """
 
     algorithms: Annotated[tuple[Name, ...], Field(min_length=1)]
-    metric: Literal["roc_auc", "pr_auc", "log_loss", "brier"] = "roc_auc"
+    metric: Metric = Field(
+        Metric.ROC_AUC, description="`log_loss` for multiclass and `rmse` for regression"
+    )
     trials: Annotated[int, Field(strict=True, ge=1, le=10_000)] = 6
     seed: Annotated[int, Field(strict=True, ge=0, lt=2**32)] = 7
     first: Day
@@ -232,6 +241,20 @@ class Pipeline(Declared):
     split: Split
     training: Training
     schedule: Schedule | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_metric_of_its_task(cls, value: object) -> object:
+        """Names the metric that the task is judged by where the file names none."""
+        if not isinstance(value, dict):
+            return value
+        target, training = value.get("target"), value.get("training")
+        if not isinstance(target, dict) or not isinstance(training, dict):
+            return value
+        task = target.get("task", Task.BINARY)
+        if task not in set(Task) or "metric" in training:
+            return value
+        return {**value, "training": {**training, "metric": METRICS[Task(task)][0]}}
 
     _folder: Path = PrivateAttr(default_factory=Path.cwd)
     _places: Places = PrivateAttr(default_factory=Places)

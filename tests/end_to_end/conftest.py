@@ -85,12 +85,13 @@ class Project:
 
     folder: Path
     prefect_home: Path
+    pipeline: str = PIPELINE
     lake: Lake = field(init=False)
 
     def __post_init__(self) -> None:
         self.lake = Lake(self.folder / "lake")
         self.folder.mkdir(parents=True)
-        (self.folder / "pipeline.yaml").write_text(PIPELINE)
+        (self.folder / "pipeline.yaml").write_text(self.pipeline)
 
     def deliver(self, source: str, name: str, *rows: str) -> None:
         """Puts a landing file there, a minute old."""
@@ -208,12 +209,19 @@ def _children_cpu() -> float:
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Project]:
-    """Makes the folder of a user, with a broken package `flows` of their own in it."""
+def project(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Project]:
+    """Makes the folder of a user, with a broken package `flows` of their own in it.
+
+    Given a target and what trains it, those of the pipeline file are replaced.
+    """
     root = tmp_path_factory.mktemp("users")
 
-    def make(name: str) -> Project:
-        made = Project(root / name, root / "prefect")
+    def make(name: str, **sections: str) -> Project:
+        lines = [
+            f"{key}: {sections[key]}" if (key := line.partition(":")[0]) in sections else line
+            for line in PIPELINE.splitlines()
+        ]
+        made = Project(root / name, root / "prefect", "\n".join(lines))
         for package in ("flows", "headrace", "ray"):
             (made.folder / package).mkdir()
             (made.folder / package / "__init__.py").write_text("raise RuntimeError('not ours')\n")

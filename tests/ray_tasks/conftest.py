@@ -57,8 +57,11 @@ DECLARED = {
 }
 
 
-def gold_rows(day, *, signal=1.0, seed=0, wind=None, told=False):
-    """The rows of a day: late by wind and by destination; one in 30 never arrives."""
+def gold_rows(day, *, signal=1.0, seed=0, wind=None, told=False, outcome=None):
+    """The rows of a day: late by wind and by destination; one in 30 never arrives.
+
+    `outcome` makes another target than `late`: a name, and a function of wind and destination.
+    """
     rng = np.random.default_rng([seed, day.toordinal()])
     dest, hour = rng.integers(0, 4, ROWS), rng.integers(5, 24, ROWS)
     gusts = rng.normal(0, 1, ROWS)
@@ -66,6 +69,7 @@ def gold_rows(day, *, signal=1.0, seed=0, wind=None, told=False):
     late = rng.random(ROWS) < 1 / (1 + np.exp(-logit))
     lost = rng.random(ROWS) < 1 / 30
     gusts = late + 0.1 * gusts if told else gusts
+    name, values = ("late", late) if outcome is None else outcome(rng, gusts, dest)
     start = datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
     gusts = gusts if wind is None else np.where(np.arange(ROWS) == 0, wind, gusts)
     return pa.table(
@@ -75,11 +79,11 @@ def gold_rows(day, *, signal=1.0, seed=0, wind=None, told=False):
             "dest": np.array(list("ABCD"))[dest],
             "hour": pa.array(hour, pa.int32()),
             "wind": pa.array(gusts, pa.float64()),
-            "late": pa.array(late, mask=lost),
+            name: pa.array(values, mask=lost),
             "_target_known_at": pa.array(
                 [start + timedelta(hours=9)] * ROWS, pa.timestamp("us", "UTC"), mask=lost
             ),
-            "_fingerprint": [digest(day.isoformat(), signal, seed, wind)] * ROWS,
+            "_fingerprint": [digest(day.isoformat(), signal, seed, wind, name)] * ROWS,
             "_labels": [digest(day.isoformat(), "labels")] * ROWS,
         }
     )

@@ -7,6 +7,7 @@ from datetime import date
 
 import pytest
 
+from headrace.errors import FeatureError
 from headrace.intervals import features_due
 from headrace.lake import Table
 
@@ -202,3 +203,73 @@ def test_a_day_of_25_hours_is_one_interval(trips):
         "2013-11-04",
     ]
     assert gold_of(trips, "temp", "delay_2d")[0] == (1, 1)  # 05:00 is 10:00Z again that morning
+
+
+NA_OF_ARRIVALS = "path: landing/arrivals/*\n    null_value: NA"
+TARGET = "{name: late, of: arrivals, value: delay > 15}"
+
+
+def as_target(value, task):
+    """The changes of a declaration that make another target of it, and let something learn it."""
+    return (
+        (TARGET, f'{{name: late, of: arrivals, value: "{value}", task: {task}}}'),
+        ("[logistic_regression]", "[lightgbm]"),
+    )
+
+
+@pytest.fixture
+def arrived(trips):
+    """Three trips of a day, and how two of them ended; not built."""
+    trips.deliver("trips", "a.csv", f"1,A,{DEC1},5", f"2,A,{DEC1},6", f"3,A,{DEC1},6")
+    trips.deliver(
+        "arrivals",
+        "a.csv",
+        f"1,{DEC1},10,2013-12-02T10:00:00Z",
+        f"2,{DEC1},NA,2013-12-02T11:00:00Z",
+    )
+    trips.deliver("weather", "a.csv", "A,1.5,2013-12-02T04:00:00Z")
+    return trips
+
+
+@pytest.mark.parametrize(
+    ("task", "value", "kind", "targets"),
+    [
+        (
+            "multiclass",
+            "case when delay > 15 then 'late' when delay is not null then 'on time' end",
+            "string",
+            ["on time", None, None],
+        ),
+        ("multiclass", "delay % 4", "int32", [2, None, None]),
+        ("regression", "delay / 4", "double", [2.5, None, None]),
+        ("regression", "delay", "int32", [10, None, None]),
+    ],
+)
+def test_a_target_keeps_the_type_of_its_value(arrived, task, value, kind, targets):
+    arrived.declare(*as_target(value, task), ("path: landing/arrivals/*", NA_OF_ARRIVALS))
+    for source in ("lines", "trips", "arrivals", "weather"):
+        arrived.publish(source)
+    arrived.build()
+    assert str(Table(arrived.lake.gold("trips")).schema.field("late").type) == kind
+    assert [late for _, late in gold_of(arrived, "id", "late")] == targets
+
+
+@pytest.mark.parametrize(
+    ("task", "value", "kind"),
+    [
+        ("binary", "coalesce(delay, 0)", "int"),
+        ("multiclass", "sqrt(delay)", "double"),
+        ("regression", "concat('a', delay)", "string"),
+    ],
+)
+def test_a_target_of_a_type_that_its_task_cannot_have_is_told_with_its_line(
+    arrived, task, value, kind
+):
+    arrived.declare(*as_target(value, task), ("path: landing/arrivals/*", NA_OF_ARRIVALS))
+    for source in ("lines", "trips", "arrivals", "weather"):
+        arrived.publish(source)
+    with pytest.raises(FeatureError) as caught:
+        arrived.build()
+    assert f"a {task} target cannot be of type {kind}" in str(caught.value)
+    assert "pipeline.yaml:" in str(caught.value)
+    assert "target.value" in str(caught.value)

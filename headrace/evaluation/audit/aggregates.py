@@ -81,7 +81,7 @@ def _match(subject: Subject, name: str, by: tuple[str, ...], group: Integers) ->
     places = subject.places
     values = subject.cells[name].values[places]
     spread = float(np.nanstd(values)) or 1.0
-    y = subject.y[places]
+    y = (subject.y if subject.value is None else subject.value)[places]
     in_train = (np.arange(len(places)) < len(subject.train)).astype(np.float64)
     every = np.ones(len(places))
     known = np.bincount(group, in_train)[group] > 0  # a group that is later only tells nothing
@@ -112,7 +112,8 @@ def _candidates(
     with np.errstate(divide="ignore", invalid="ignore"):
         yield "the number of rows", rows[0], rows[1]
         yield "the share of rows", rows[0] / totals[0], rows[1] / totals[1]
-        yield "the number of true targets", hits[0], hits[1]
+        whole = "the number of true targets" if subject.value is None else "the sum of the target"
+        yield whole, hits[0], hits[1]
         drawn = [_drawn(values, n, s, p) for n, s, p in zip(rows, hits, priors, strict=True)]
         yield "the mean of the target", drawn[0], drawn[1]
         less = [

@@ -70,6 +70,7 @@ def audit_gold(rows: pa.Table, pipeline: Pipeline, *, parts: Parts, lake: Lake) 
         roles=roles,
         parts={part.name: part.rows for part in parts},
         seed=pipeline.training.seed,
+        task=pipeline.target.task,
     )
     return judge(audited, pipeline.training.allow)
 

@@ -75,7 +75,7 @@ def scores(cells: Cells, y: Floats, *, learn: Integers, judge: Integers) -> list
     values, targets = cells.values[learn], y[learn]
     asked = cells.values[judge]
     known = values[~np.isnan(values)]
-    looked_up = _shares(cells, values, targets, asked=asked, known=known)
+    looked_up = shares(cells, values, targets, asked=asked)
     if cells.is_category or not len(known):
         return [looked_up]
     seen = ~np.isnan(values)
@@ -83,24 +83,16 @@ def scores(cells: Cells, y: Floats, *, learn: Integers, judge: Integers) -> list
     return [np.where(np.isnan(asked), np.median(known), asked) * turn, looked_up]
 
 
-def cross_fitted(cells: Cells, y: Floats, places: Integers, *, alpha: float, seed: int) -> Power:
-    """The power of a column on rows that its look-up has not seen, five times a fifth of them."""
-    fold = np.random.default_rng(seed).permutation(len(places)) % _FOLDS
-    kept = [
-        scores(cells, y, learn=places[fold != n], judge=places[fold == n]) for n in range(_FOLDS)
-    ]
-    truth = np.concatenate([y[places[fold == n]] for n in range(_FOLDS)])
-    ways = zip(*kept, strict=True) if len({len(each) for each in kept}) == 1 else []
-    return max(
-        (power_of(truth, np.concatenate(way), alpha=alpha) for way in ways),
-        key=lambda power: power.auc,
-        default=Power(0.5, 0.0, 1.0),
-    )
+def shares(cells: Cells, values: Floats, targets: Floats, *, asked: Floats) -> Floats:
+    """The mean target among equal values, or among those of its bin, for each value asked for.
 
-
-def _shares(
-    cells: Cells, values: Floats, targets: Floats, *, asked: Floats, known: Floats
-) -> Floats:
+    Args:
+        cells: The column.
+        values: Its cells in the rows to learn from.
+        targets: Their targets.
+        asked: Cells of other rows.
+    """
+    known = values[~np.isnan(values)]
     prior = float(targets.mean()) if len(targets) else 0.0
     distinct = np.unique(known)
     if cells.is_category or len(distinct) <= _EXACT:
@@ -117,6 +109,21 @@ def _shares(
     share = (hits + _SMOOTHING * prior) / (rows + _SMOOTHING)
     found: Floats = share[wanted]
     return found
+
+
+def cross_fitted(cells: Cells, y: Floats, places: Integers, *, alpha: float, seed: int) -> Power:
+    """The power of a column on rows that its look-up has not seen, five times a fifth of them."""
+    fold = np.random.default_rng(seed).permutation(len(places)) % _FOLDS
+    kept = [
+        scores(cells, y, learn=places[fold != n], judge=places[fold == n]) for n in range(_FOLDS)
+    ]
+    truth = np.concatenate([y[places[fold == n]] for n in range(_FOLDS)])
+    ways = zip(*kept, strict=True) if len({len(each) for each in kept}) == 1 else []
+    return max(
+        (power_of(truth, np.concatenate(way), alpha=alpha) for way in ways),
+        key=lambda power: power.auc,
+        default=Power(0.5, 0.0, 1.0),
+    )
 
 
 def _codes(values: Floats, edges: Floats, *, exact: bool) -> Integers:

@@ -106,11 +106,13 @@ class Subject:
     Attributes:
         table: The table.
         roles: Of its columns.
-        y: 1.0 where the target is true, else 0.0; NaN where it is not known.
+        y: 1.0 where the target is true, else 0.0; NaN where it is not known. Of a target of classes
+            or of values: codes or values, until `questions` makes answers of them.
         train: Places of the training rows, in the order of time.
         later: Places of the rows of validation and test, in the order of time.
         cells: Column -> its cells, of all columns with a role.
         seed: Of whatever is drawn.
+        value: The target as its aggregates are made of it, where that is not `y`.
     """
 
     table: pa.Table
@@ -120,6 +122,7 @@ class Subject:
     later: Integers
     cells: Mapping[str, Cells]
     seed: int
+    value: Floats | None = None
 
     @classmethod
     def of(
@@ -147,7 +150,7 @@ class Subject:
 
     @property
     def has_both_classes(self) -> bool:
-        """Whether the target is true in some rows and false in others."""
+        """Whether the target is not the same in all rows."""
         return len(np.unique(self.y[self.places])) > 1
 
     @cached_property

@@ -23,6 +23,8 @@ from headrace.models.algorithms.neural import REALMLP
 
 CATALOGUE: tuple[Algorithm, ...] = (
     CLASS_PRIOR,
+    MEAN,
+    MEDIAN,
     BEST_LOOKUP,
     LINEAR_REGRESSION,
     RIDGE,
@@ -72,6 +74,6 @@ def named(name: str) -> Algorithm:
     )
 
 
-def baselines() -> tuple[Algorithm, ...]:
-    """Those that always run, to be beaten."""
-    return tuple(entry for entry in CATALOGUE if entry.baseline)
+def baselines(task: Task = Task.BINARY) -> tuple[Algorithm, ...]:
+    """Those that always run for a kind of target, to be beaten."""
+    return tuple(entry for entry in CATALOGUE if entry.baseline and task in entry.tasks)

@@ -1,9 +1,9 @@
-"""Baselines that every model has to beat: the share of true rows, and the best look-up."""
+"""Baselines that every model has to beat: what is so of all rows, and the best look-up."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
@@ -35,13 +35,42 @@ def _fit_prior(
     validation: Samples | None,  # noqa: ARG001  # nothing is chosen
     metric: Metric,  # noqa: ARG001
 ) -> Fitted:
-    return Fitted({"prior": float(train.y.mean())})
+    return Fitted({"prior": _priors(train)})
+
+
+def _fit_median(
+    train: Samples,
+    parameters: Parameters,  # noqa: ARG001  # there are none
+    *,
+    seed: int,  # noqa: ARG001  # nothing is drawn
+    validation: Samples | None,  # noqa: ARG001  # nothing is chosen
+    metric: Metric,  # noqa: ARG001
+) -> Fitted:
+    import numpy as np
+
+    if train.weight is None:
+        return Fitted({"prior": float(np.median(train.y))})
+    order = np.argsort(train.y, kind="stable")
+    seen = np.cumsum(train.weight[order])
+    return Fitted({"prior": float(train.y[order][np.searchsorted(seen, seen[-1] / 2)])})
 
 
 def _predict_prior(estimator: dict[str, Any], X: Matrix) -> Floats:
     import numpy as np
 
-    return np.full(X.shape[0], estimator["prior"], dtype=np.float64)
+    prior = np.array(estimator["prior"], dtype=np.float64)
+    return np.broadcast_to(prior, (X.shape[0], *prior.shape)).copy()
+
+
+def _priors(train: Samples) -> float | list[float]:
+    """The mean of the target; of classes the share of each."""
+    import numpy as np
+
+    if train.task is not Task.MULTICLASS:
+        return float(np.average(train.y, weights=train.weight))
+    rows = np.bincount(train.y.astype(np.int64), train.weight, train.classes)
+    shares: list[float] = (rows / rows.sum()).tolist()
+    return shares
 
 
 def _fit_lookup(
@@ -70,10 +99,12 @@ def _fit_lookup(
 
     def gain(columns: tuple[int, ...], smoothing: int) -> float:
         estimator = _lookup(train, columns, values=few, smoothing=smoothing)
-        found = measured(validation.y, _predict_lookup(estimator, validation.X))
+        score = _predict_lookup(estimator, validation.X)
+        found = measured(validation.y, score, validation.task)
         return metric.gain(found[metric], 0.0)
 
-    best = max(_choices(few), key=lambda columns: gain(columns, _SMOOTHING[1]))
+    most = _MOST_GROUPS // (train.classes if train.task is Task.MULTICLASS else 1)
+    best = max(_choices(few, most=most), key=lambda columns: gain(columns, _SMOOTHING[1]))
     smoothing = max(_SMOOTHING, key=lambda smoothing: gain(best, smoothing))
     estimator = _lookup(train, best, values=few, smoothing=smoothing)
     return Fitted(estimator, found={"columns": list(best), "smoothing": smoothing})
@@ -95,12 +126,12 @@ def _few(train: Samples) -> dict[int, Floats]:
     }
 
 
-def _choices(values: Mapping[int, Floats]) -> list[tuple[int, ...]]:
+def _choices(values: Mapping[int, Floats], *, most: int) -> list[tuple[int, ...]]:
     """Columns, then pairs of columns with few enough groups."""
     pairs = combinations(values, 2)
     return [
         *((column,) for column in values),
-        *(pair for pair in pairs if len(values[pair[0]]) * len(values[pair[1]]) <= _MOST_GROUPS),
+        *(pair for pair in pairs if len(values[pair[0]]) * len(values[pair[1]]) <= most),
     ]
 
 
@@ -112,17 +143,32 @@ def _lookup(
 
     held = [values[column] for column in columns]
     group, size = _groups(held, train.X, columns)
-    prior = float(train.y.mean())
-    rows = np.bincount(group, minlength=size)[:size]
-    hits = np.bincount(group, train.y, size)[:size]
+    prior = np.array(_priors(train))
+    rows = np.bincount(group, train.weight, minlength=size)[:size]
+    hits = [np.bincount(group, each, size)[:size] for each in _summed(train)]
+    means = [
+        (one + smoothing * mean) / (rows + smoothing)
+        for one, mean in zip(hits, prior.reshape(-1), strict=True)
+    ]
     return {
         "columns": list(columns),
         "values": [
             [None if math.isnan(value) else value for value in each.tolist()] for each in held
         ],
-        "means": ((hits + smoothing * prior) / (rows + smoothing)).tolist(),
-        "prior": prior,
+        "means": np.stack(means, axis=-1).reshape(size, *prior.shape).tolist(),
+        "prior": prior.tolist(),
     }
+
+
+def _summed(train: Samples) -> Iterator[Floats]:
+    """What a group sums up of each row: the target; or, for each class, whether it came."""
+    targets = (
+        (train.y == code for code in range(train.classes))
+        if train.task is Task.MULTICLASS
+        else (train.y,)
+    )
+    for target in targets:
+        yield target * 1.0 if train.weight is None else target * train.weight
 
 
 def _predict_lookup(estimator: dict[str, Any], X: Matrix) -> Floats:
@@ -130,7 +176,7 @@ def _predict_lookup(estimator: dict[str, Any], X: Matrix) -> Floats:
 
     values = [np.array(each, dtype=np.float64) for each in estimator["values"]]
     group, _ = _groups(values, X, estimator["columns"])
-    return np.append(np.array(estimator["means"]), estimator["prior"])[group]
+    return np.array([*estimator["means"], estimator["prior"]], dtype=np.float64)[group]
 
 
 def _groups(
@@ -157,19 +203,43 @@ def _groups(
 CLASS_PRIOR = Algorithm(
     name="class_prior",
     title="Class prior",
-    tasks=frozenset({Task.BINARY}),
+    tasks=frozenset({Task.BINARY, Task.MULTICLASS}),
     needs=Needs(categories="codes"),
     fit=_fit_prior,
     predict=_predict_prior,
     save_as="json",
     baseline=True,
-    source="the share of rows whose target is true",
+    source="the share of rows whose target is true, or of each class",
+)
+
+MEAN = Algorithm(
+    name="mean",
+    title="Mean of the target",
+    tasks=frozenset({Task.REGRESSION}),
+    needs=Needs(categories="codes"),
+    fit=_fit_prior,
+    predict=_predict_prior,
+    save_as="json",
+    baseline=True,
+    source="the value with the least squared error",
+)
+
+MEDIAN = Algorithm(
+    name="median",
+    title="Median of the target",
+    tasks=frozenset({Task.REGRESSION}),
+    needs=Needs(categories="codes"),
+    fit=_fit_median,
+    predict=_predict_prior,
+    save_as="json",
+    baseline=True,
+    source="the value with the least absolute error",
 )
 
 BEST_LOOKUP = Algorithm(
     name="best_lookup",
     title="Best look-up by one or two columns",
-    tasks=frozenset({Task.BINARY}),
+    tasks=frozenset(Task),
     needs=Needs(categories="codes"),
     fit=_fit_lookup,
     predict=_predict_lookup,

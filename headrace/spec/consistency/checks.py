@@ -84,7 +84,7 @@ def _argument(parts: Parts, source: str, name: str, given: _Given) -> Findings:
     """What an argument names must be there."""
     columns, at, value = parts.columns(source), ("arguments", name), given[name]
     if name == SQL_ARGUMENT:
-        for problem in parse(value, columns, boolean=True).problems:
+        for problem in parse(value, columns, gives="boolean").problems:
             yield at, problem
     elif name in COLUMNS and columns is not None:
         for index, column in enumerate([value] if isinstance(value, str) else value):

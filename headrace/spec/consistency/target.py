@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from headrace.spec.expressions import parse
+from headrace.models.algorithms.algorithm import Task
+from headrace.spec.expressions import Gives, parse
 from headrace.spec.parts import Parts
 from headrace.spec.problems import Findings, Loc, unknown
 
+_GIVES: dict[Task, Gives] = {
+    Task.BINARY: "boolean",
+    Task.MULTICLASS: "class",
+    Task.REGRESSION: "number",
+}
 _NEEDED = {"known_at": "when a target is known", "event_time": "which interval it belongs to"}
 
 
@@ -19,7 +25,9 @@ def target_problems(parts: Parts) -> Findings:
         return
     value: Loc = ("target", "value")
     source, columns = parts.sources[target.of], parts.columns(target.of)
-    for problem in parse(target.value, columns, boolean=True, where=target.of).problems:
+    for problem in parse(
+        target.value, columns, gives=_GIVES[target.task], where=target.of
+    ).problems:
         yield value, problem
     if source is None:
         return

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from headrace.evaluation.metric import METRICS
+from headrace.spec.model import Target, Training
 from headrace.spec.parts import Parts
 from headrace.spec.problems import Findings, Loc, near, shown, unknown
 
@@ -22,7 +24,8 @@ _ITEM = re.compile(r"(?:\*|(?P<first>\w+)(?:-(?P<last>\w+))?)(?:/(?P<step>[0-9]{
 def training_problems(parts: Parts) -> Findings:
     """What does not fit in `training`, `split` and `schedule`."""
     if parts.training is not None:
-        yield from _algorithms(parts.training.algorithms)
+        yield from _algorithms(parts.training.algorithms, parts.target)
+        yield from _metric(parts.training, parts.target)
         for index, allowance in enumerate(parts.training.allow):
             at: Loc = ("training", "allow", index, "columns")
             yield from _columns(allowance.columns, parts, at=at)
@@ -40,9 +43,21 @@ def _columns(names: tuple[str, ...], parts: Parts, *, at: Loc) -> Findings:
             yield (*at, index), unknown("feature or key column", name, known)
 
 
-def _algorithms(algorithms: tuple[str, ...]) -> Findings:
-    from headrace.models.algorithms import names
+def _metric(training: Training, target: Target | None) -> Findings:
+    """A metric of another task; one that is not named is always of this."""
+    if target is None or "metric" not in training.model_fields_set:
+        return
+    able = [str(metric) for metric in METRICS[target.task]]
+    if training.metric not in able:
+        told = f"{training.metric} does not judge a {target.task} target"
+        yield ("training", "metric"), told + near(training.metric, able)
 
+
+def _algorithms(algorithms: tuple[str, ...], target: Target | None) -> Findings:
+    from headrace.models.algorithms import CATALOGUE, names
+
+    task = target.task if target else None
+    able = [entry.name for entry in CATALOGUE if task is None or task in entry.tasks]
     for index, name in enumerate(algorithms):
         if name not in names():
             yield (
@@ -51,6 +66,9 @@ def _algorithms(algorithms: tuple[str, ...]) -> Findings:
             )
         elif name in algorithms[:index]:
             yield ("training", "algorithms", index), f"algorithm {shown(name)} stands twice"
+        elif name not in able:
+            told = f"{name} cannot learn a {task} target"
+            yield ("training", "algorithms", index), told + near(name, able)
 
 
 def cron_problem(cron: str) -> str | None:

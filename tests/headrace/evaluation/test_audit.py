@@ -16,6 +16,7 @@ from headrace.evaluation.audit.gold import audit_gold
 from headrace.evaluation.audit.judgement import judge
 from headrace.evaluation.splits import time_split
 from headrace.lake import application_id, commit, stage_file
+from headrace.models.algorithms.algorithm import Task
 from headrace.spec import load
 from headrace.spec.model import Allowance
 
@@ -242,3 +243,87 @@ def test_the_error_names_every_finding_its_evidence_and_the_lines_that_allow_it(
         '    - {leak: perfect_feature, columns: [a], reason: "..."}\n'
         '    - {leak: perfect_feature, columns: [b, c], reason: "..."}'
     )
+
+
+def of_task(task, y, **columns):
+    rows = table(y=y, **columns)
+    features = tuple(name for name in rows.column_names if name != "y")
+    told = Roles(target="y", features=features, key=())
+    return audit(rows, roles=told, parts=parts_of(ROWS), task=task)
+
+
+def leaks_of(found):
+    return {(str(each.leak), each.columns) for each in found.findings}
+
+
+STATES = np.array(["early", "late", "on time"])[np.random.default_rng(5).integers(0, 3, ROWS)]
+DELAYS = np.random.default_rng(6).gamma(2.0, 10.0, ROWS)
+
+
+@pytest.mark.parametrize(
+    "leak",
+    [
+        np.char.add("code of ", STATES),
+        (STATES == "late").astype(float),
+        np.where(STATES == "early", np.nan, 1.0),
+    ],
+)
+def test_a_feature_that_tells_a_class_is_found_with_the_class(leak):
+    found = of_task(Task.MULTICLASS, STATES, leak=leak)
+    assert leaks_of(found) == {("perfect_feature", ("leak",))}
+    (finding,) = found.findings
+    assert "(true is: y is '" in finding.sentence
+    assert finding.evidence["true_is"] in finding.sentence
+
+
+@pytest.mark.parametrize("leak", [-2 * DELAYS + 1, np.log1p(DELAYS), np.round(DELAYS, 1)])
+def test_a_feature_that_is_the_value_in_other_words_is_found(leak):
+    found = of_task(Task.REGRESSION, DELAYS, leak=leak)
+    assert leaks_of(found) == {("perfect_feature", ("leak",))}
+    assert "rank correlation" in found.findings[0].sentence
+
+
+def test_a_value_of_yesterday_may_rightly_tell_nearly_all():
+    near = DELAYS + np.random.default_rng(7).normal(0, 2, ROWS)
+    assert np.corrcoef(near, DELAYS)[0, 1] > 0.98
+    assert of_task(Task.REGRESSION, DELAYS, near=near).findings == ()
+
+
+@pytest.mark.parametrize(("task", "y"), [(Task.MULTICLASS, STATES), (Task.REGRESSION, DELAYS)])
+def test_a_clean_table_of_any_task_raises_no_alarm(task, y):
+    rng = np.random.default_rng(8)
+    group = rng.integers(0, 20, ROWS)
+    columns = {"b": rng.normal(size=ROWS), "group": group, "text": group.astype(str)}
+    assert of_task(task, y, **columns).findings == ()
+
+
+@pytest.mark.parametrize(("task", "y"), [(Task.MULTICLASS, STATES), (Task.REGRESSION, DELAYS)])
+def test_copies_of_rows_are_found_whatever_the_target(task, y):
+    rng = np.random.default_rng(9)
+    columns = {name: rng.normal(size=500) for name in "abcdefgh"}
+    again = {name: np.concatenate([each, each[:100]]) for name, each in columns.items()}
+    found = of_task(task, np.concatenate([y[:500], y[:100]]), **again)
+    assert ("repeated_rows", ()) in leaks_of(found)
+
+
+def test_a_mean_encoding_of_values_that_saw_later_rows_is_found():
+    group = np.random.default_rng(10).integers(0, 30, ROWS)
+    mean = np.bincount(group, DELAYS) / np.bincount(group)
+    found = of_task(Task.REGRESSION, DELAYS, group=group, encoded=mean[group])
+    assert ("fitted_on_test", ("encoded",)) in leaks_of(found)
+
+
+def test_rows_in_the_order_of_their_values_are_found():
+    order = np.argsort(np.argsort(DELAYS))
+    rows = table(y=DELAYS, row=pa.array(order, pa.int64()))
+    told = Roles(target="y", features=("a",), order=("row",))
+    found = audit(rows, roles=told, parts=parts_of(ROWS), task=Task.REGRESSION)
+    assert ("row_order", ("row",)) in leaks_of(found)
+
+
+def test_a_class_that_is_too_rare_is_not_judged_with_the_reason():
+    states = np.where(np.arange(ROWS) % 60 == 0, "late", "early")
+    found = of_task(Task.MULTICLASS, states)
+    why = {str(each.leak): each.why for each in found.not_judged}
+    assert "needs at least 50 true and 50 false rows" in why["perfect_feature"]
+    assert why["perfect_feature"].endswith("(true is: y is 'early')")

@@ -133,14 +133,14 @@ def test_whatever_is_not_one_steady_value_is_refused(sql):
 @pytest.mark.parametrize("sql", ["a", "a + 1", "'x'", "-b", "(t)", "a || s"])
 def test_what_is_surely_not_true_or_false_is_no_condition(sql):
     problem = "must be true or false, such as `delay > 15`"
-    assert parse(sql, COLUMNS, boolean=True).problems == (problem,)
+    assert parse(sql, COLUMNS, gives="boolean").problems == (problem,)
 
 
 @pytest.mark.parametrize(
     "sql", ["ok", "a > 1", "not ok", "s is null", "ok and a > 1", "isnull(a)", "s like 'x%'"]
 )
 def test_what_may_be_true_or_false_is_a_condition(sql):
-    assert parse(sql, COLUMNS, boolean=True).problems == ()
+    assert parse(sql, COLUMNS, gives="boolean").problems == ()
 
 
 def test_an_unknown_name_comes_with_the_nearest():

@@ -144,3 +144,20 @@ def test_a_spec_error_survives_pickle(tmp_path):
     again = pickle.loads(pickle.dumps(caught.value))  # noqa: S301 - our own bytes
     assert (type(again), str(again)) == (SpecError, f"{tmp_path / 'no.yaml'}: no such file")
     assert again.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("task", "value", "metric"),
+    [
+        ("binary", "reason is not null", "roc_auc"),
+        ("multiclass", "reason", "log_loss"),
+        ("regression", "length(reason)", "rmse"),
+    ],
+)
+def test_a_task_has_its_own_metric_where_the_file_names_none(task, value, metric, tmp_path):
+    text = SHOP.replace("reason is not null", f"{value}, task: {task}")
+    text = text.replace("[logistic_regression, lightgbm]", "[lightgbm]")
+    silent = loaded(tmp_path, text)
+    told = loaded(tmp_path, text.replace("[lightgbm]", f"[lightgbm], metric: {metric}"))
+    assert silent.training.metric == metric
+    assert digest_of(silent) == digest_of(told)

@@ -76,3 +76,22 @@ def test_a_part_of_a_wrong_shape_draws_no_problems_after_it(tmp_path, monkeypatc
         "pipeline.yaml:7:71 sources.orders.schema.amount",
         "pipeline.yaml:24:56 sources.prices.schema.price",
     ]
+
+
+@pytest.mark.parametrize(
+    ("task", "value", "algorithm"),
+    [
+        ("regression", "length(reason)", "class_prior"),
+        ("multiclass", "reason", "median"),
+        ("binary", "reason is not null", "mean"),
+    ],
+)
+def test_an_algorithm_that_cannot_learn_the_target_is_told_with_those_that_can(
+    task, value, algorithm, tmp_path, monkeypatch
+):
+    text = SHOP.replace("value: reason is not null", f"value: {value}, task: {task}")
+    text = text.replace("[logistic_regression, lightgbm]", f"[lightgbm, {algorithm}]")
+    (told,) = problems_of(text, tmp_path, monkeypatch)
+    place = "pipeline.yaml:47:35 training.algorithms[1]"
+    assert told.startswith(f"{place}: {algorithm} cannot learn a {task} target; ")
+    assert "there is best_lookup" in told

@@ -1,54 +1,13 @@
-"""Metrics of a binary prediction: plain, or under many weightings of the rows at once."""
+"""Metrics of a binary prediction under many weightings of the rows at once."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import Any, TypeVar
 
 import numpy as np
 
-Floats = np.ndarray[Any, np.dtype[np.float64]]
-Integers = np.ndarray[Any, np.dtype[np.int64]]
-Booleans = np.ndarray[Any, np.dtype[np.bool_]]
-_Number = TypeVar("_Number", float, Floats)
-_CELLS = 30_000_000  # weightings by blocks by steps at a time: bounds memory to tens of megabytes
-
-
-class Metric(StrEnum):
-    """Metrics under the names a pipeline file uses."""
-
-    ROC_AUC = "roc_auc"
-    PR_AUC = "pr_auc"
-    LOG_LOSS = "log_loss"
-    BRIER = "brier"
-
-    @property
-    def greater_is_better(self) -> bool:
-        """Whether a greater value is a better one."""
-        return self in {Metric.ROC_AUC, Metric.PR_AUC}
-
-    def gain(self, value: _Number, over: _Number) -> _Number:
-        """How much better `value` is than `over`; positive is better."""
-        return value - over if self.greater_is_better else over - value
-
-
-def measured(y: Floats, score: Floats) -> dict[Metric, float]:
-    """All metrics of one set of rows; equal to scikit-learn's, ties included.
-
-    Args:
-        y: 1.0 where the target is true, else 0.0.
-        score: Probability of true.
-
-    Returns:
-        Metric to value; NaN for the ranking metrics when only one class is there.
-
-    Example:
-        >>> measured(np.array([0.0, 1.0]), np.array([0.2, 0.7]))[Metric.ROC_AUC]
-        1.0
-    """
-    ranked = Ranked.of(y, score, blocks=np.zeros(len(y), dtype=np.int64))
-    return {metric: float(found[0]) for metric, found in ranked.reweighted(np.ones((1, 1))).items()}
+from headrace.evaluation.metric import Metric
+from headrace.evaluation.metrics.weighed import CELLS, Booleans, Floats, Integers
 
 
 @dataclass(frozen=True)
@@ -140,7 +99,7 @@ class Ranked:
         """Per weighting: pairs in order, ties as half; precision summed over true rows."""
         pairs, precision = np.zeros(len(weights)), np.zeros(len(weights))
         hits, seen = np.zeros((len(weights), 1)), np.zeros((len(weights), 1))
-        size = max(1, _CELLS // weights.size)
+        size = max(1, CELLS // weights.size)
         for start in range(0, self.steps, size):
             new_hits, new_seen, tied = (
                 weights @ each for each in self._counts(start, min(start + size, self.steps))
