@@ -190,7 +190,7 @@ def _fitted(problem: Problem, job: Job) -> Done:
             given,
             seed=problem.seed + 1000 * job.round + job.fold + 1,
             validation=held_log,
-            metric=Metric.LOG_LOSS,
+            metric=Metric.RMSE if problem.task is Task.REGRESSION else Metric.LOG_LOSS,
         )
         needed = not member.refit or job.fold == ALL_ROWS
         form_of = FORMATS[entry.save_as]

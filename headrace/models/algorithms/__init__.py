@@ -5,8 +5,8 @@ from __future__ import annotations
 import difflib
 
 from headrace.errors import UsageError
-from headrace.models.algorithms.algorithm import Algorithm
-from headrace.models.algorithms.baseline import BEST_LOOKUP, CLASS_PRIOR
+from headrace.models.algorithms.algorithm import Algorithm, Task
+from headrace.models.algorithms.baseline import BEST_LOOKUP, CLASS_PRIOR, MEAN, MEDIAN
 from headrace.models.algorithms.boosting import CATBOOST, LIGHTGBM, XGBOOST
 from headrace.models.algorithms.expanded import QUADRATIC, SPLINE_LINEAR
 from headrace.models.algorithms.forests import DECISION_TREE, EXTRA_TREES, RANDOM_FOREST
