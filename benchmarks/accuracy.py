@@ -113,11 +113,15 @@ def _default(kind: str, X: Any, y: Any, T: Any, measure: str) -> tuple[Any, Any]
     if kind == "lightgbm":
         import lightgbm
 
-        model = (lightgbm.LGBMRegressor if value else lightgbm.LGBMClassifier)(verbosity=-1)
+        model = (lightgbm.LGBMRegressor if value else lightgbm.LGBMClassifier)(
+            verbosity=-1, n_jobs=1
+        )
     elif kind == "xgboost":
         import xgboost
 
-        model = (xgboost.XGBRegressor if value else xgboost.XGBClassifier)(enable_categorical=True)
+        model = (xgboost.XGBRegressor if value else xgboost.XGBClassifier)(
+            enable_categorical=True, n_jobs=1
+        )
     else:
         from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 

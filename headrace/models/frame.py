@@ -131,7 +131,7 @@ def as_frame(rows: Any) -> pd.DataFrame:  # noqa: ANN401  # any table
     if isinstance(rows, pa.Table):
         # Arrow cannot hand over columns of one name twice under their names.
         names = rows.column_names
-        frame = rows.rename_columns([str(i) for i in range(len(names))]).to_pandas()
+        frame: pd.DataFrame = rows.rename_columns([str(i) for i in range(len(names))]).to_pandas()
         frame.columns = pd.Index(names)
         return frame
     if hasattr(rows, "toarray"):

@@ -19,7 +19,7 @@ _SKEWED = 1.0  # a positive target beyond is learned as its logarithm, too
 _PATIENCE = 100  # rounds
 _NEIGHBORS_WIDTH = 60  # columns; beyond, neighbours are slow to find and far away
 _KERNEL_ROWS, _KERNEL_CELLS = 6_000, 600_000
-_PROCESS_ROWS = 1_500
+_PROCESS_ROWS, _PROCESS_WIDTH = 2_000, 150
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ _KNN = tuple(
 )
 _SVM = tuple(Member(f"svm{C}", "svm", {"C": float(C)}) for C in (1, 10))
 _SVR = Member("svr", "svr", {"C": 10.0})
-_GP = Member("gp", "gaussian_process", {"kernel": "matern", "noise": 0.1})
+_GP = Member("gp", "gaussian_process_ard", {"time_limit": None})
 
 
 def _forest(rows: int) -> Member:
@@ -177,7 +177,7 @@ def _small(profile: Profile) -> Iterator[Member]:
     yield _XGB
     if rows <= _KERNEL_ROWS and rows * width <= _KERNEL_CELLS:
         yield from (_SVR,) if regression else _SVM
-    if regression and rows <= _PROCESS_ROWS:
+    if regression and rows <= _PROCESS_ROWS and width <= _PROCESS_WIDTH:
         yield _GP
     if regression:
         yield _LGB_LIN

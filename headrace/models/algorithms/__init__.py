@@ -10,6 +10,7 @@ from headrace.models.algorithms.baseline import BEST_LOOKUP, CLASS_PRIOR, MEAN, 
 from headrace.models.algorithms.boosting import CATBOOST, LIGHTGBM, XGBOOST
 from headrace.models.algorithms.expanded import QUADRATIC, SPLINE_LINEAR
 from headrace.models.algorithms.forests import DECISION_TREE, EXTRA_TREES, RANDOM_FOREST
+from headrace.models.algorithms.gaussian import GAUSSIAN_PROCESS_ARD
 from headrace.models.algorithms.kernels import GAUSSIAN_PROCESS, SVM, SVM_NYSTROEM, SVR
 from headrace.models.algorithms.linear import (
     ELASTIC_NET,
@@ -42,6 +43,7 @@ CATALOGUE: tuple[Algorithm, ...] = (
     SVR,
     SVM_NYSTROEM,
     GAUSSIAN_PROCESS,
+    GAUSSIAN_PROCESS_ARD,
     SPLINE_LINEAR,
     QUADRATIC,
     REALMLP,

@@ -11,6 +11,8 @@ import numpy as np
 
 from headrace.models.algorithms.algorithm import (
     Algorithm,
+    Budget,
+    Family,
     Fitted,
     Matrix,
     Needs,
@@ -51,7 +53,7 @@ def _categories(train: Samples) -> Any:  # noqa: ANN401  # an array of pairs
 
 def _ones(held: Mapping[str, Any], X: Floats) -> list[Any]:
     """A column per missing number and per category, as sparse matrices."""
-    from scipy.sparse import csr_matrix
+    from scipy.sparse import csr_matrix  # type: ignore[import-untyped]  # it ships no types
 
     parts = [csr_matrix(np.isnan(X[:, held["missing"]]).astype(np.float64))]
     columns, codes = held["categories"].T
@@ -86,7 +88,7 @@ def _learn_splines(train: Samples) -> Estimator:
 
 def _splines(held: Mapping[str, Any], X: Matrix) -> Matrix:
     """Cubic B-splines of each number, constant beyond the outer knots; a missing one is 0."""
-    from scipy.interpolate import BSpline
+    from scipy.interpolate import BSpline  # type: ignore[import-untyped]  # it ships no types
     from scipy.sparse import csr_matrix, hstack
 
     X = np.asarray(X)
@@ -145,14 +147,16 @@ def _signal(plain: Floats, train: Samples) -> Floats:
         sums = np.zeros((len(rows), z.shape[1]))
         np.add.at(sums, codes, z)
         between = (sums**2 / rows[:, None]).sum(axis=0)
-    return np.divide(between, total, out=np.zeros_like(total), where=total > 0)
+    share: Floats = np.divide(between, total, out=np.zeros_like(total), where=total > 0)
+    return share
 
 
 def _plain(held: Mapping[str, Any], X: Matrix) -> Floats:
     X = np.asarray(X)
     z = (X[:, held["numbers"]] - held["center"]) * held["factor"]
     clipped = np.where(np.isnan(z), 0.0, z / np.sqrt(1 + (z / 3) ** 2))
-    return np.hstack([clipped, *(part.toarray() for part in _ones(held, X))])
+    found: Floats = np.hstack([clipped, *(part.toarray() for part in _ones(held, X))])
+    return found
 
 
 def _paired(held: Mapping[str, Any], plain: Floats) -> Floats:
@@ -162,7 +166,8 @@ def _paired(held: Mapping[str, Any], plain: Floats) -> Floats:
 
 
 def _products(held: Mapping[str, Any], X: Matrix) -> Floats:
-    return (_paired(held, _plain(held, X)) - held["mean"]) / held["spread"]
+    found: Floats = (_paired(held, _plain(held, X)) - held["mean"]) / held["spread"]
+    return found
 
 
 def _fitted(
@@ -177,11 +182,12 @@ def _fitted(
     """Fits for each strength of the grid from strong to weak, until validation is worse twice."""
     made = expand(held, train.X)
     strengths = [given["C"]] if given["C"] else list(grid)
-    fits = _ridge(made, train, strengths) if train.task is Task.REGRESSION else None
-    began, worse = time.monotonic(), 0
+    fits = _ridge(made, train) if train.task is Task.REGRESSION else None
+    worse = 0
     best: tuple[float, float, Any, Any] | None = None
     chance = None if fits else _Logistic(made, train)
-    seen = expand(held, validation.X) if validation is not None else None
+    began = time.monotonic()  # its libraries are loaded
+    seen: Matrix = expand(held, validation.X) if validation is not None else None
     for strength in strengths:
         coef, intercept = fits(strength) if fits else chance.fit(strength)  # type: ignore[union-attr]  # one of the two
         loss = 0.0
@@ -206,11 +212,8 @@ def _fitted(
     )
 
 
-def _ridge(
-    made: Matrix, train: Samples, strengths: Sequence[float]
-) -> Callable[[float], tuple[Floats, Floats]]:
+def _ridge(made: Matrix, train: Samples) -> Callable[[float], tuple[Floats, Floats]]:
     """Solutions for any strength, by one decomposition of the columns' products."""
-    del strengths
     weight = np.ones(len(train.y)) if train.weight is None else np.asarray(train.weight)
     weight = weight / weight.sum()
     mean = np.asarray(made.T @ weight).ravel()
@@ -282,9 +285,10 @@ def _loss(out: Floats, validation: Samples) -> float:
 def _read(estimator: Estimator, out: Floats) -> Floats:
     told = estimator["settings"]
     if told["task"] == Task.REGRESSION:
-        return np.clip(out[:, 0], *told["range"])
+        values: Floats = np.clip(out[:, 0], *told["range"])
+        return values
     chance = _softmax(out)
-    return chance[:, 1] if told["task"] == Task.BINARY else chance
+    return chance[:, 1].copy() if told["task"] == Task.BINARY else chance
 
 
 def _fit_splines(
@@ -340,6 +344,14 @@ SPLINE_LINEAR = Algorithm(
     save_as="arrays",
     defaults={"C": 1.0},
     space={"C": log_uniform(1e-3, 1e2)},
+    family=Family.LINEAR,
+    when_not="columns matter only together: take products of pairs, or boosting",
+    caveats=(
+        "beyond the outer knots a number's part stays as it is: no extrapolation",
+        "more than 250 numbers enter as straight lines",
+    ),
+    budget=Budget(rows=2_000_000, columns=5_000, cells=200_000_000),
+    instead=("logistic_regression", "lightgbm"),
     source="Eilers, Marx 1996, Flexible Smoothing with B-splines and Penalties",
 )
 
@@ -353,5 +365,10 @@ QUADRATIC = Algorithm(
     save_as="arrays",
     defaults={"C": 0.01},
     space={"C": log_uniform(1e-4, 1.0)},
+    family=Family.LINEAR,
+    when_not="many columns or many rows: products of forty columns are made, and held densely",
+    caveats=("of more than forty columns those are multiplied that tell most by themselves",),
+    budget=Budget(rows=200_000, columns=5_000, cells=50_000_000),
+    instead=("lightgbm",),
     source="scikit-learn, PolynomialFeatures of degree 2",
 )

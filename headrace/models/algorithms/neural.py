@@ -12,6 +12,8 @@ import numpy as np
 
 from headrace.models.algorithms.algorithm import (
     Algorithm,
+    Budget,
+    Family,
     Fitted,
     Matrix,
     Needs,
@@ -175,23 +177,23 @@ def _front(
     return joined, angle
 
 
-def _activated(kind: str, x: Singles) -> tuple[Singles, Singles]:
+def _activated(kind: str, x: Any) -> tuple[Singles, Singles]:  # noqa: ANN401  # of either precision
     """The activation and its derivative."""
     if kind == "selu":
         scale, alpha = (np.float32(each) for each in _SELU)
-        low = np.exp(np.minimum(x, 0))
+        low: Singles = np.exp(np.minimum(x, 0))
         low *= alpha  # the derivative below 0, and alpha above
-        derivative = (x > 0) * (1 - alpha)
+        derivative: Singles = (x > 0) * (1 - alpha)
         derivative += low
         derivative *= scale
         low -= alpha
         low += np.maximum(x, 0)
         low *= scale
         return low, derivative
-    e = np.exp(np.minimum(x, 20))
-    tanh = e * (e + 2)
-    tanh /= tanh + 2  # of softplus
-    derivative = 1 - tanh * tanh
+    e: Singles = np.exp(np.minimum(x, 20))
+    risen: Singles = e * (e + 2)
+    tanh: Singles = risen / (risen + 2)  # of softplus
+    derivative = np.asarray(1 - tanh * tanh)
     derivative *= x
     derivative *= e / (1 + e)
     derivative += tanh
@@ -200,7 +202,7 @@ def _activated(kind: str, x: Singles) -> tuple[Singles, Singles]:
 
 def forward(shape: Shape, held: Mapping[str, Singles], numbers: Singles, ones: Integers) -> Singles:
     """Logits, or standardised values, (rows, outputs); without dropout."""
-    x = _front(shape, held, numbers, ones)[0] * held["scale"]
+    x: Any = _front(shape, held, numbers, ones)[0] * held["scale"]
     for i, (inputs, _) in enumerate(shape.layers):
         x = (x @ held[f"weight{i}"]) * np.float32(inputs**-0.5) + held[f"bias{i}"]
         if i < len(shape.layers) - 1:
@@ -220,8 +222,8 @@ def gradient(
 ) -> None:
     """Writes the derivative of the loss by each parameter of `held` to `into`."""
     front, angle = _front(shape, held, numbers, ones)
-    x = front * held["scale"]
-    kept = []
+    x: Any = front * held["scale"]
+    kept: list[tuple[Any, Any, Any]] = []  # of each layer: input, bend and derivative
     last = len(shape.layers) - 1
     for i, (inputs, _) in enumerate(shape.layers):
         z = x @ held[f"weight{i}"]
@@ -551,10 +553,11 @@ class _Best:
             return
         self._seen = step
         held = views(self._shape, self._now)
+        numbers, ones = self._inputs
         with np.errstate(all="ignore"):
             out = np.concatenate(
                 [
-                    forward(self._shape, held, *(each[i : i + 1024] for each in self._inputs))
+                    forward(self._shape, held, numbers[i : i + 1024], ones[i : i + 1024])
                     for i in range(0, len(self._y), 1024)
                 ]
             )
@@ -590,10 +593,11 @@ def _predict(estimator: Estimator, X: Matrix) -> Floats:
         block[:size], places[:size] = numbers[at : at + size], ones[at : at + size]
         found[at : at + size] = forward(shape, held, block, places)[:size]
     if told["task"] == Task.REGRESSION:
-        return np.clip(found[:, 0] * told["spread"] + told["mean"], *told["range"])
-    chance = np.exp(found - found.max(axis=1, keepdims=True))
+        values: Floats = np.clip(found[:, 0] * told["spread"] + told["mean"], *told["range"])
+        return values
+    chance: Floats = np.exp(found - found.max(axis=1, keepdims=True))
     chance /= chance.sum(axis=1, keepdims=True)
-    return chance[:, 1] if told["task"] == Task.BINARY else chance
+    return chance[:, 1].copy() if told["task"] == Task.BINARY else chance
 
 
 DEFAULTS: dict[str, Any] = {
@@ -625,6 +629,17 @@ REALMLP = Algorithm(
         "weight_decay": log_uniform(1e-3, 0.1),
         "activation": choice("auto", "selu", "mish"),
     },
+    family=Family.NEURAL,
+    when_not="fits must be quick, or a model must be read",
+    caveats=(
+        "numbers are rounded to single precision, and clipped smoothly beyond some spreads",
+        "of a column's categories the hundred most frequent are told apart",
+        "`time_limit`, in seconds, shortens its schedule to what fits: such a fit need not come "
+        "again alike, but with the `steps` that it found it does",
+    ),
+    budget=Budget(rows=1_000_000, columns=5_000, cells=500_000_000),
+    instead=("lightgbm",),
+    licence="Apache-2.0",
     source="Holzmüller, Grinsztajn, Steinwart 2024, Better by Default: Strong Pre-Tuned MLPs and "
     "Boosted Trees on Tabular Data",
 )
