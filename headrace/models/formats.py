@@ -4,24 +4,40 @@ from __future__ import annotations
 
 import io
 import json
+import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 from headrace.errors import CorruptArtifact
-from headrace.models.trees import check_trees
+from headrace.models.trees import check_booster, check_tree, check_trees
 
 # What a skops file may hold, as (loader, type); anything else is refused before it is loaded.
+_SKLEARN = (
+    "ensemble._forest.ExtraTreesClassifier",
+    "ensemble._forest.ExtraTreesRegressor",
+    "ensemble._forest.RandomForestClassifier",
+    "ensemble._forest.RandomForestRegressor",
+    "tree._classes.DecisionTreeClassifier",
+    "tree._classes.DecisionTreeRegressor",
+    "tree._classes.ExtraTreeClassifier",
+    "tree._classes.ExtraTreeRegressor",
+)
+_TREE = "sklearn.tree._tree.Tree"  # its nodes are checked when they are loaded
 TRUSTED = frozenset(
     {
         ("DictNode", "builtins.dict"),
         ("JsonNode", "builtins.str"),
         ("ListNode", "builtins.list"),
+        ("NdArrayNode", "numpy.int64"),
         ("NdArrayNode", "numpy.ndarray"),
-        ("ObjectNode", "sklearn.linear_model._logistic.LogisticRegression"),
+        ("TreeNode", _TREE),
+        ("TupleNode", "builtins.tuple"),
         ("TypeNode", "builtins.str"),
+        *(("ObjectNode", f"sklearn.{name}") for name in _SKLEARN),
     }
 )
 _SCHEMA = "schema.json"
@@ -78,13 +94,28 @@ def _dump_skops(estimator: Any) -> bytes:  # noqa: ANN401  # any estimator of sc
         number = next(fresh) if alone else numbers.setdefault(node["__id__"], next(fresh))
         node["__id__"] = number
         if "file" in node:
-            content = members[node["file"]]
+            content = _without_gaps(members[node["file"]])
             node["file"] = f"{number}.npy"
             named[node["file"]] = content
     target = io.BytesIO()
     with zipfile.ZipFile(target, "w") as file:
         for name, content in [*named.items(), (_SCHEMA, json.dumps(schema).encode())]:
             file.writestr(zipfile.ZipInfo(name, _EPOCH), content)
+    return target.getvalue()
+
+
+def _without_gaps(array: bytes) -> bytes:
+    """An array's file; between the fields of records, such as a tree's nodes, stands 0."""
+    import numpy as np
+
+    held = np.load(io.BytesIO(array), allow_pickle=False)
+    if held.dtype.names is None:
+        return array
+    clean = np.zeros(held.shape, held.dtype)
+    for name in held.dtype.names:
+        clean[name] = held[name]
+    target = io.BytesIO()
+    np.save(target, clean, allow_pickle=False)
     return target.getvalue()
 
 
@@ -111,10 +142,54 @@ def _load_skops(data: bytes) -> Any:  # noqa: ANN401  # any estimator of scikit-
                 message,
                 hint="use only models that training has written; train again",
             )
-    if not nodes or nodes[0]["__loader__"] != "ObjectNode":
+    estimator = skops.io.loads(data, trusted=[_TREE]) if nodes else None
+    if not isinstance(estimator, dict) or not {"task", "classes", "present"} <= estimator.keys():
         message = "the skops file holds no estimator"
         raise ValueError(message)
-    return skops.io.loads(data, trusted=[])
+    _check_trees(estimator, features=0)
+    return estimator
+
+
+def _check_trees(value: Any, *, features: int) -> None:  # noqa: ANN401  # what skops loaded
+    """Refuses a tree, wherever it is, that would be walked out of its nodes or columns."""
+    if type(value).__name__ == "Tree":
+        check_tree(value, features=features)
+    elif isinstance(value, dict | list | tuple):
+        for child in value.values() if isinstance(value, dict) else value:
+            _check_trees(child, features=features)
+    elif hasattr(value, "__dict__"):
+        _check_trees(vars(value), features=int(getattr(value, "n_features_in_", features)))
+
+
+def _dump_xgboost(estimator: Any) -> bytes:  # noqa: ANN401  # xgboost.Booster, loaded on use
+    return bytes(estimator.save_raw("json"))
+
+
+def _load_xgboost(data: bytes) -> Any:  # noqa: ANN401  # xgboost.Booster, loaded on use
+    import xgboost
+
+    check_booster(json.loads(data))
+    return xgboost.Booster(model_file=bytearray(data))
+
+
+def _dump_catboost(estimator: Any) -> bytes:  # noqa: ANN401  # catboost.CatBoost, loaded on use
+    """CatBoost's own file, without its random name and the time of day."""
+    told = estimator.get_metadata()
+    for name in ("model_guid", "train_finish_time"):
+        told[name] = ""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "model.cbm"
+        estimator.save_model(str(file))
+        # What was loaded saves its parts in an order that no longer changes.
+        _load_catboost(file.read_bytes()).save_model(str(file))
+        return file.read_bytes()
+
+
+def _load_catboost(data: bytes) -> Any:  # noqa: ANN401  # catboost.CatBoost, loaded on use
+    """CatBoost verifies the layout of its file by itself."""
+    import catboost
+
+    return catboost.CatBoost().load_model(blob=data)
 
 
 def _nodes(value: Any) -> Iterator[dict[str, Any]]:  # noqa: ANN401  # a JSON value
@@ -129,8 +204,43 @@ def _nodes(value: Any) -> Iterator[dict[str, Any]]:  # noqa: ANN401  # a JSON va
             yield from _nodes(child)
 
 
+def _dump_arrays(estimator: dict[str, Any]) -> bytes:
+    """Arrays as .npy, everything else as JSON, in a zip file without dates."""
+    import numpy as np
+
+    arrays = {name: each for name, each in estimator.items() if isinstance(each, np.ndarray)}
+    rest = {name: each for name, each in estimator.items() if name not in arrays}
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w") as file:
+        file.writestr(zipfile.ZipInfo(_SCHEMA, _EPOCH), as_json(rest))
+        for name in sorted(arrays):
+            content = io.BytesIO()
+            np.save(content, arrays[name], allow_pickle=False)
+            file.writestr(zipfile.ZipInfo(f"{name}.npy", _EPOCH), content.getvalue())
+    return target.getvalue()
+
+
+def _load_arrays(data: bytes) -> dict[str, Any]:
+    import numpy as np
+
+    with zipfile.ZipFile(io.BytesIO(data)) as file:
+        members = file.infolist()
+        if any(member.compress_type != zipfile.ZIP_STORED for member in members):
+            message = "its members are packed"  # a small file could unpack to a large one
+            raise ValueError(message)
+        estimator: dict[str, Any] = json.loads(file.read(_SCHEMA))
+        for name in sorted(member.filename for member in members):
+            if name != _SCHEMA:
+                content = io.BytesIO(file.read(name))
+                estimator[name.removesuffix(".npy")] = np.load(content, allow_pickle=False)
+    return estimator
+
+
 FORMATS = {
+    "arrays": Format(".npz", _dump_arrays, _load_arrays),
+    "catboost_cbm": Format(".cbm", _dump_catboost, _load_catboost),
     "json": Format(".json", as_json, json.loads),
     "lightgbm_text": Format(".txt", _dump_lightgbm, _load_lightgbm),
     "skops": Format(".skops", _dump_skops, _load_skops),
+    "xgboost_json": Format(".json", _dump_xgboost, _load_xgboost),
 }

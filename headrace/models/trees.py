@@ -1,14 +1,14 @@
-"""Whether a text is a LightGBM model of sound trees, told before LightGBM's own parser reads it.
+"""Whether a file holds sound trees, told before the library that wrote them reads or walks them.
 
-That parser trusts its input: a child or a size that is not right makes it read and write outside
-of its arrays, and ends the process at best.
+Those libraries trust their input: a child or a size that is not right makes them read and write
+outside of their arrays, and ends the process at best.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
@@ -17,8 +17,13 @@ if TYPE_CHECKING:
 
 _MOST_LEAVES = 131_072  # of a tree; LightGBM's own limit
 _MOST_FEATURES = 1_000_000
-_MOST_CLASSES = 1_000
-_OBJECTIVES = {"binary sigmoid:1", "regression"}
+_MOST_CLASSES = 10_000
+_OBJECTIVE = re.compile(
+    r"binary sigmoid:1|multiclass num_class:\d{1,5}"
+    r"|regression(_l1)?( sqrt)?|huber|fair|poisson|gamma|mape"
+    r"|quantile alpha:[0-9.]{1,12}|tweedie tweedie_variance_power:[0-9.]{1,12}",
+    re.ASCII,
+)
 _HEADER = re.compile(r"tree\n((?:[a-z_]+=.*\n)+)\n+", re.ASCII)
 _LINES = re.compile(r"(?:[a-z_]+=[^\n]*\n)*\n*", re.ASCII)
 _AFTER = re.compile(
@@ -29,8 +34,22 @@ _AFTER = re.compile(
 )
 _INTEGERS = re.compile(r"-?[0-9]{1,10}(?: -?[0-9]{1,10})*")
 _NUMBERS = re.compile(r"[-+.0-9a-z]{1,40}(?: [-+.0-9a-z]{1,40})*")
+_PER_NODE = (  # of an XGBoost tree
+    "base_weights",
+    "default_left",
+    "left_children",
+    "loss_changes",
+    "parents",
+    "right_children",
+    "split_conditions",
+    "split_indices",
+    "split_type",
+    "sum_hessian",
+)
+_CATEGORIES = ("categories", "categories_nodes", "categories_segments", "categories_sizes")
 _CATEGORICAL = 1  # bit of a decision type
 _DECISIONS = 16
+_OF_LEAVES = ("leaf_features", "leaf_coeff")  # of a linear tree
 
 
 def check_trees(text: str) -> None:
@@ -45,12 +64,11 @@ def check_trees(text: str) -> None:
     told = _pairs(header[1])
     features = _whole(told, "max_feature_idx", most=_MOST_FEATURES) + 1
     classes = _whole(told, "num_class", least=1, most=_MOST_CLASSES)
-    per_round = _whole(told, "num_tree_per_iteration", least=classes, most=classes)
-    objectives = {f"multiclass num_class:{classes}"} if classes > 1 else _OBJECTIVES
-    if told.get("objective") not in objectives:
+    _whole(told, "num_tree_per_iteration", least=classes, most=classes)
+    objective = told.get("objective", "")
+    many = objective.partition(" num_class:")[2]
+    if not _OBJECTIVE.fullmatch(objective) or int(many or 1) != classes:
         _refuse("its objective is none of ours")
-    if len(_integers(told, "tree_sizes")) % per_round:
-        _refuse("its last round is not whole")
     at = len(header[0])
     for number, size in enumerate(_integers(told, "tree_sizes").tolist()):
         block = text[at : at + size] if size > 0 else ""
@@ -67,7 +85,7 @@ def check_trees(text: str) -> None:
 def _check_tree(tree: Mapping[str, str], number: int, *, features: int) -> None:
     leaves = _whole(tree, "num_leaves", least=1, most=_MOST_LEAVES)
     categories = _whole(tree, "num_cat", most=leaves)
-    _whole(tree, "is_linear", most=0)
+    linear = _whole(tree, "is_linear", most=1)
     inner = leaves - 1
     lengths = {
         "leaf_value": leaves,
@@ -94,6 +112,16 @@ def _check_tree(tree: Mapping[str, str], number: int, *, features: int) -> None:
             and bounds[-1] == len(chosen)
             and _within(chosen, 2**32)
         )
+    if sound and linear:
+        # A leaf without features leaves nothing between two spaces.
+        told = {name: " ".join(tree.get(name, "").split()) for name in _OF_LEAVES}
+        many, used = _integers(tree, "num_features"), _integers(told, "leaf_features")
+        sound = (
+            len(_numbers(tree, "leaf_const")) == len(many) == leaves
+            and _within(many, features + 1)
+            and len(used) == many.sum() == len(_numbers(told, "leaf_coeff"))
+            and _within(used, features)
+        )
     which = numbers["threshold"][(decision & _CATEGORICAL) > 0] if sound else np.empty(0)
     if not sound or not _within(which, categories):
         _refuse(f"tree {number} is not sound")
@@ -110,6 +138,100 @@ def _is_tree(left: Integers, right: Integers, leaves: int) -> bool:
 
 def _within(values: Integers | Floats, most: int) -> bool:
     return bool(((values >= 0) & (values < most)).all())
+
+
+def check_booster(model: Any) -> None:  # noqa: ANN401  # a JSON value
+    """Refuses what XGBoost did not write.
+
+    Args:
+        model: The content of its JSON file.
+
+    Raises:
+        ValueError: A tree is not sound.
+        KeyError, TypeError: It is no model.
+    """
+    learner = model["learner"]
+    told = learner["learner_model_param"]
+    features = _whole(told, "num_feature", least=1, most=_MOST_FEATURES)
+    groups = max(1, _whole(told, "num_class", most=_MOST_CLASSES))
+    _whole(told, "num_target", least=1, most=1)
+    booster = learner["gradient_booster"]
+    inner = booster["model"]
+    trees = inner["trees"]
+    rounds = np.array(inner["iteration_indptr"], dtype=np.int64)
+    sound = (
+        booster["name"] == "gbtree"
+        and _whole(inner["gbtree_model_param"], "num_trees", most=10**7) == len(trees)
+        and len(inner["tree_info"]) == len(trees)
+        and _within(np.array(inner["tree_info"], dtype=np.int64), groups)
+        and not inner["cats"]["enc"]
+        and (rounds[:1] == 0).all()
+        and rounds[-1] == len(trees)
+        and bool((np.diff(rounds) >= 0).all())
+    )
+    if not sound:
+        _refuse("its trees are not those it tells of", of="an XGBoost")
+    for number, tree in enumerate(trees):
+        if not _is_sound(tree, number, features=features):
+            _refuse(f"tree {number} is not sound", of="an XGBoost")
+
+
+def _is_sound(tree: Mapping[str, Any], number: int, *, features: int) -> bool:
+    told = tree["tree_param"]
+    nodes = _whole(told, "num_nodes", least=1, most=2 * _MOST_LEAVES)
+    if any(len(tree[name]) != nodes for name in _PER_NODE) or tree["id"] != number:
+        return False
+    whole = {name: np.array(tree[name]) for name in (*_PER_NODE, *_CATEGORIES)}
+    if any(values.ndim != 1 or values.dtype.kind not in "if" for values in whole.values()):
+        return False
+    left, right, split = (
+        whole[name] for name in ("left_children", "right_children", "split_indices")
+    )
+    at, sizes, nodes_of = (whole[f"categories_{name}"] for name in ("segments", "sizes", "nodes"))
+    ends = np.cumsum(sizes)
+    return (
+        _whole(told, "size_leaf_vector", most=1) <= 1
+        and _whole(told, "num_deleted", most=0) == 0
+        and _are_children(left, right, nodes)
+        and _within(split, features)
+        and _within(whole["split_type"], 2)
+        and len(at) == len(sizes) == len(nodes_of)
+        and bool((sizes > 0).all() and (at == ends - sizes).all())
+        and len(tree["categories"]) == (ends[-1] if len(ends) else 0)
+        and _within(whole["categories"], 2**24)
+        and np.flatnonzero(whole["split_type"]).tolist() == nodes_of.tolist()
+    )
+
+
+def _are_children(left: Any, right: Any, nodes: int) -> bool:  # noqa: ANN401  # arrays
+    """Whether inner nodes have two children behind them, and each node but the first is one."""
+    inner = left >= 0
+    places = np.arange(nodes)[inner]
+    children = np.sort(np.concatenate([left[inner], right[inner]]))
+    return (
+        bool((left[~inner] == -1).all() and (right[~inner] == -1).all())
+        and bool((left[inner] > places).all() and (right[inner] > places).all())
+        and children.tolist() == list(range(1, nodes))
+    )
+
+
+def check_tree(tree: Any, *, features: int) -> None:  # noqa: ANN401  # sklearn's Tree
+    """Refuses a tree of scikit-learn that would be walked out of its nodes or columns.
+
+    Args:
+        tree: Just loaded, not used yet.
+        features: Columns of the matrix that its estimator takes.
+
+    Raises:
+        ValueError: It is not sound.
+    """
+    sound = tree.node_count == tree.capacity > 0
+    if sound:
+        left, right, inner = tree.children_left, tree.children_right, tree.children_left >= 0
+        sound = _are_children(left, right, tree.node_count)
+        sound = sound and _within(tree.feature[inner], features)
+    if not sound:
+        _refuse("its nodes are not sound", of="a scikit-learn tree")
 
 
 def _pairs(lines: str) -> dict[str, str]:
@@ -146,6 +268,6 @@ def _words(told: Mapping[str, str], name: str, form: re.Pattern[str]) -> list[st
     return value.split()
 
 
-def _refuse(why: str) -> NoReturn:
-    message = f"not a LightGBM model: {why}"
+def _refuse(why: str, *, of: str = "a LightGBM") -> NoReturn:
+    message = f"not {of} model: {why}"
     raise ValueError(message)

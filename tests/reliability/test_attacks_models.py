@@ -18,6 +18,7 @@ import pytest
 import skops.io
 from lightgbm import Booster, Dataset, train
 from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.tree import DecisionTreeClassifier
 
 from headrace.browse import OpenLake
@@ -31,8 +32,11 @@ from headrace.models.trees import check_trees
 X = np.array([[n % 7, n % 5] for n in range(200)], dtype=np.float64)
 Y = (X[:, 0] > 3).astype(np.float64)
 ENCODING = Encoding.from_json({"form": "codes", "columns": []})
-GENUINE = ("class_prior", "lightgbm", "logistic_regression")
-FILE = {"class_prior": "model.json", "lightgbm": "model.txt", "logistic_regression": "model.skops"}
+GENUINE = ("class_prior", "lightgbm", "decision_tree")
+FILE = {"class_prior": "model.json", "lightgbm": "model.txt", "decision_tree": "model.skops"}
+
+
+TOLD = {"task": "binary", "classes": 2, "present": [0, 1]}
 
 
 class Payload:
@@ -51,7 +55,7 @@ def estimators():
     return {
         "class_prior": {"prior": 0.5},
         "lightgbm": train(parameters, Dataset(X, Y, categorical_feature=[1]), 3),
-        "logistic_regression": LogisticRegression().fit(X, Y),
+        "decision_tree": {**TOLD, "model": DecisionTreeClassifier(max_depth=3).fit(X, Y)},
     }
 
 
@@ -205,7 +209,8 @@ def root(**changes):
 
 NPY = b"\x93NUMPY\x01\x00\x76\x00"
 SKOPS = {
-    "an untrusted type": lambda _: skops.io.dumps(DecisionTreeClassifier().fit(X, Y)),
+    "an untrusted type": lambda _: skops.io.dumps(KNeighborsClassifier().fit(X, Y)),
+    "a trusted type alone": lambda _: skops.io.dumps(DecisionTreeClassifier().fit(X, Y)),
     "a function": lambda _: skops.io.dumps({"f": np.sum}),
     "a method": lambda _: skops.io.dumps({"f": LogisticRegression().fit}),
     "os.system for the estimator": root(__module__="os", __class__="system"),
@@ -241,17 +246,17 @@ SKOPS = {
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 @pytest.mark.parametrize("kind", SKOPS)
 def test_a_hostile_skops_file_is_refused(lake, files_of, plant, kind):
-    files = files_of("logistic_regression")
+    files = files_of("decision_tree")
     files["model.skops"] = SKOPS[kind](files["model.skops"])
     refused(lake, plant(files), told="not the files of a model|not on the list of trusted types")
 
 
 def test_what_a_record_calls_trusted_is_not(lake, files_of, plant):
-    files = files_of("logistic_regression")
-    files["model.skops"] = skops.io.dumps(DecisionTreeClassifier().fit(X, Y))
+    files = files_of("decision_tree")
+    files["model.skops"] = skops.io.dumps(KNeighborsClassifier().fit(X, Y))
     foreign = "sklearn.tree._classes.DecisionTreeClassifier"
     name = plant(files, trusted=[foreign], format="skops", estimator="os.system")
-    refused(lake, name, told="DecisionTreeClassifier, which is not on the list")
+    refused(lake, name, told="KNeighborsClassifier, which is not on the list")
 
 
 def edited(pattern, text):

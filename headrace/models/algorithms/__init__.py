@@ -7,16 +7,46 @@ import difflib
 from headrace.errors import UsageError
 from headrace.models.algorithms.algorithm import Algorithm, Task
 from headrace.models.algorithms.baseline import BEST_LOOKUP, CLASS_PRIOR, MEAN, MEDIAN
-from headrace.models.algorithms.boosting import LIGHTGBM
-from headrace.models.algorithms.linear import LOGISTIC_REGRESSION
+from headrace.models.algorithms.boosting import CATBOOST, LIGHTGBM, XGBOOST
+from headrace.models.algorithms.expanded import QUADRATIC, SPLINE_LINEAR
+from headrace.models.algorithms.forests import DECISION_TREE, EXTRA_TREES, RANDOM_FOREST
+from headrace.models.algorithms.gaussian import GAUSSIAN_PROCESS_ARD
+from headrace.models.algorithms.kernels import GAUSSIAN_PROCESS, SVM, SVM_NYSTROEM, SVR
+from headrace.models.algorithms.linear import (
+    ELASTIC_NET,
+    LASSO,
+    LINEAR_REGRESSION,
+    LOGISTIC_REGRESSION,
+    RIDGE,
+)
+from headrace.models.algorithms.neighbors import K_NEAREST_NEIGHBORS
+from headrace.models.algorithms.neural import REALMLP
 
 CATALOGUE: tuple[Algorithm, ...] = (
     CLASS_PRIOR,
     MEAN,
     MEDIAN,
     BEST_LOOKUP,
+    LINEAR_REGRESSION,
+    RIDGE,
+    LASSO,
+    ELASTIC_NET,
     LOGISTIC_REGRESSION,
+    DECISION_TREE,
+    RANDOM_FOREST,
+    EXTRA_TREES,
     LIGHTGBM,
+    XGBOOST,
+    CATBOOST,
+    K_NEAREST_NEIGHBORS,
+    SVM,
+    SVR,
+    SVM_NYSTROEM,
+    GAUSSIAN_PROCESS,
+    GAUSSIAN_PROCESS_ARD,
+    SPLINE_LINEAR,
+    QUADRATIC,
+    REALMLP,
 )
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from headrace.errors import TrainingError, UsageError
 from headrace.models.algorithms.space import Dimension, Scalar
 
 if TYPE_CHECKING:
@@ -91,6 +92,36 @@ class Fit(Protocol):
         """
 
 
+@dataclass(frozen=True)
+class Budget:
+    """The most that one fit takes; more is refused, never sampled in silence.
+
+    Attributes:
+        rows: Rows with a weight above zero.
+        columns: Columns of the matrix: of a category, as many as `Needs` makes of it.
+        cells: Rows times columns, for those that need a dense matrix.
+    """
+
+    rows: int = 100_000_000
+    columns: int = 1_000_000
+    cells: int = 2_000_000_000
+
+
+class Family(StrEnum):
+    """Families of the catalogue; each has a page of its own in the docs."""
+
+    BASELINES = "baselines"
+    LINEAR = "linear"
+    TREES = "trees"
+    BOOSTING = "boosting"
+    NEIGHBORS = "neighbors"
+    KERNELS = "kernels"
+    BAYES = "bayes"
+    RULES = "rules"
+    NEURAL = "neural"
+    ENSEMBLES = "ensembles"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Algorithm:
     """One entry of the catalogue.
@@ -100,7 +131,7 @@ class Algorithm:
         title: As written in a report.
         tasks: The kinds of target it can learn.
         needs: The matrix it asks for.
-        fit: Loads its library when called.
+        fit: Loads its library when called; first refuses what it cannot learn (see `Guarded`).
         predict: Estimator and matrix to one number per row, each row by itself: the probability of
             true, or the value of a regression. Multiclass: rows by classes, in the order of their
             codes, a probability each, also for a class that training had no row of.
@@ -109,6 +140,15 @@ class Algorithm:
         space: Parameters that are searched; none for a baseline.
         baseline: Always run, to be beaten.
         source: Where the method is described.
+        family: The page it is described on.
+        when_not: When something else serves better, in one sentence.
+        caveats: What to know before its predictions are used.
+        budget: The most that one fit takes.
+        instead: Entries to take over budget.
+        weights: Whether it heeds weights of rows; weights of zero are heeded by all.
+        exports: Forms other than its own that it can be written in, each held by a test.
+        extra: The extra of this package that brings its library; empty where none is needed.
+        licence: Of its library.
     """
 
     name: str
@@ -122,3 +162,99 @@ class Algorithm:
     space: Mapping[str, Dimension] = field(default_factory=dict)
     baseline: bool = False
     source: str = ""
+    family: Family = Family.BASELINES
+    when_not: str = ""
+    caveats: tuple[str, ...] = ()
+    budget: Budget = field(default_factory=Budget)
+    instead: tuple[str, ...] = ()
+    weights: bool = True
+    exports: tuple[str, ...] = ()
+    extra: str = ""
+    licence: str = "BSD-3-Clause"
+
+    def __post_init__(self) -> None:
+        bare = self.fit.fit if isinstance(self.fit, Guarded) else self.fit
+        guarded = Guarded(bare, self.name, self.tasks, self.budget, self.instead, self.weights)
+        object.__setattr__(self, "fit", guarded)
+
+
+@dataclass(frozen=True)
+class Guarded:
+    """A fit that refuses what its algorithm cannot learn, and runs on one thread.
+
+    Attributes:
+        fit: What fits.
+        name: Of the algorithm.
+        tasks: The kinds of target it can learn.
+        budget: The most that one fit takes.
+        instead: Entries to take over budget.
+        weights: Whether it heeds weights.
+    """
+
+    fit: Fit
+    name: str
+    tasks: frozenset[Task]
+    budget: Budget
+    instead: tuple[str, ...]
+    weights: bool
+
+    def __call__(
+        self,
+        train: Samples,
+        parameters: Parameters,
+        *,
+        seed: int,
+        validation: Samples | None,
+        metric: Metric,
+    ) -> Fitted:
+        """Fits on the rows with a weight above zero.
+
+        Raises:
+            UsageError: It does not learn such a target, heeds no weights, or is over budget.
+            TrainingError: No row, or a target that is not finite, is left to learn from.
+        """
+        from threadpoolctl import threadpool_limits
+
+        if train.task not in self.tasks:
+            message = f"{self.name} learns no {train.task} target"
+            raise UsageError(message, hint=f"it learns {', '.join(sorted(self.tasks))}")
+        kept = self._weighted(train)
+        self._check_budget(*kept.X.shape)
+        with threadpool_limits(1):
+            return self.fit(kept, parameters, seed=seed, validation=validation, metric=metric)
+
+    def _weighted(self, train: Samples) -> Samples:
+        """The rows that count; `weight` is None where they all count the same."""
+        import numpy as np
+
+        weight = train.weight
+        if weight is not None:
+            if not (np.isfinite(weight).all() and (weight >= 0).all()):
+                message = "a weight is negative or not finite"
+                raise TrainingError(message, hint="weights are 0 or more")
+            some = weight > 0
+            if not some.all():
+                train = replace(train, X=train.X[some], y=train.y[some], weight=weight[some])
+                weight = weight[some]
+            if len(weight) and (weight == weight[0]).all():
+                train = replace(train, weight=None)
+            elif not self.weights:
+                message = f"{self.name} heeds no weights"
+                raise UsageError(message, hint="leave the weights out, or take another algorithm")
+        if train.X.shape[0] == 0 or not np.isfinite(train.y).all():
+            message = "no row to learn from" if train.X.shape[0] == 0 else "a target is not finite"
+            raise TrainingError(message, hint="look at the target, the split and the weights")
+        return train
+
+    def _check_budget(self, rows: int, columns: int) -> None:
+        most, found = self.budget, {"rows": rows, "columns": columns, "cells": rows * columns}
+        over = [name for name, value in found.items() if value > getattr(most, name)]
+        if over:
+            told = ", ".join(f"{found[each]:,} {each} of {getattr(most, each):,}" for each in over)
+            message = f"{self.name} fits on one machine and is over its budget: {told}"
+            twins = f"`{'`, `'.join(self.instead)}`" if self.instead else "another algorithm"
+            raise UsageError(
+                message,
+                hint=f"take {twins}, fit a model per key, sample the rows in the spec, "
+                "or raise the budget of the entry; nothing is sampled unasked",
+            )

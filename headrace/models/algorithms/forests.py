@@ -1,0 +1,162 @@
+"""Trees of scikit-learn, alone and in forests: categories enter as their codes, in order."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from headrace.models.algorithms.algorithm import (
+    Algorithm,
+    Budget,
+    Family,
+    Fitted,
+    Needs,
+    Parameters,
+    Samples,
+    Task,
+)
+from headrace.models.algorithms.estimators import Scikit, predict_scikit, weighted
+from headrace.models.algorithms.space import Dimension, choice, integer, log_int
+
+if TYPE_CHECKING:
+    from headrace.evaluation.metrics import Metric
+
+_TREES = 20  # that are grown between two looks at the clock
+_CORRECTION = 2.0  # rows of the overall shares that each leaf is given
+
+
+def _fit_tree(
+    train: Samples,
+    parameters: Parameters,
+    *,
+    seed: int,
+    validation: Samples | None,
+    metric: Metric,
+) -> Fitted:
+    """CART; leaves of few rows are drawn to the overall shares, so that none is certain.
+
+    Source: Provost and Domingos 2003, Tree Induction for Probability-Based Ranking.
+    """
+    fitted = _CART(train, parameters, seed=seed, validation=validation, metric=metric)
+    if train.task is not Task.REGRESSION and "model" in fitted.estimator:
+        tree = fitted.estimator["model"].tree_
+        rows = tree.weighted_n_node_samples[:, None, None]
+        tree.value[:] = (tree.value * rows + tree.value[0] * _CORRECTION) / (rows + _CORRECTION)
+    return fitted
+
+
+@dataclass(frozen=True)
+class _Forest(Scikit):
+    """A forest; with `time_limit`, in seconds, it is grown until then, and need not come again."""
+
+    def __call__(
+        self,
+        train: Samples,
+        parameters: Parameters,
+        *,
+        seed: int,
+        validation: Samples | None,
+        metric: Metric,
+    ) -> Fitted:
+        """Fits; with a time limit, some trees at a time."""
+        given: dict[str, Any] = dict(parameters)
+        limit = given.pop("time_limit", None)
+        wanted = given["n_estimators"]
+        if limit and wanted > _TREES:
+            given |= {"n_estimators": _TREES, "warm_start": True}
+        began = time.monotonic()
+        fitted = super().__call__(train, given, seed=seed, validation=validation, metric=metric)
+        model = fitted.estimator.get("model")
+        while limit and model is not None and model.n_estimators < wanted:
+            each = (time.monotonic() - began) / model.n_estimators
+            if time.monotonic() - began + each * _TREES > limit:
+                break
+            model.n_estimators = min(model.n_estimators + _TREES, wanted)
+            model.fit(train.X, train.y, **weighted(train))
+        return fitted
+
+
+_CART = Scikit("sklearn.tree.DecisionTreeClassifier", "sklearn.tree.DecisionTreeRegressor")
+_ALL = frozenset(Task)
+_FOREST = {
+    "n_estimators": 200,
+    "max_depth": None,
+    "max_features": "sqrt",
+    "min_samples_leaf": 3,
+}
+_FOREST_SPACE: dict[str, Dimension] = {
+    "max_features": choice("sqrt", 0.3, 0.6, 1.0),
+    "min_samples_leaf": log_int(1, 20),
+    "max_depth": choice(None, 6, 10, 16, 24),
+}
+_CODES = Needs(categories="codes")
+_FLAT = "outside of the data it saw, a prediction stays at the nearest leaf's: no extrapolation"
+_BUDGET = Budget(rows=5_000_000, columns=5_000, cells=500_000_000)
+
+DECISION_TREE = Algorithm(
+    name="decision_tree",
+    title="Decision tree (CART), regression tree",
+    tasks=_ALL,
+    needs=_CODES,
+    fit=_fit_tree,
+    predict=predict_scikit,
+    save_as="skops",
+    defaults={"max_depth": 6, "min_samples_split": 20, "min_samples_leaf": 5, "ccp_alpha": 0.0},
+    space={
+        "max_depth": integer(2, 20),
+        "min_samples_split": log_int(2, 100),
+        "min_samples_leaf": log_int(1, 50),
+        "ccp_alpha": choice(0.0, 1e-4, 1e-3, 1e-2),
+    },
+    family=Family.TREES,
+    when_not="accuracy counts more than reading the tree: take a forest or boosting",
+    caveats=(_FLAT, "small changes of the data change the tree"),
+    budget=_BUDGET,
+    instead=("lightgbm",),
+    source="Breiman et al. 1984, Classification and Regression Trees",
+)
+
+RANDOM_FOREST = Algorithm(
+    name="random_forest",
+    title="Random forest",
+    tasks=_ALL,
+    needs=_CODES,
+    fit=_Forest(
+        "sklearn.ensemble.RandomForestClassifier",
+        "sklearn.ensemble.RandomForestRegressor",
+        {"n_jobs": 1},
+    ),
+    predict=predict_scikit,
+    save_as="skops",
+    defaults=_FOREST,
+    space=_FOREST_SPACE,
+    family=Family.TREES,
+    when_not="the model must be small or the target lies beyond the data: take boosting or a line",
+    caveats=(_FLAT, "files grow with rows times trees"),
+    budget=_BUDGET,
+    instead=("lightgbm",),
+    source="Breiman 2001, Random Forests",
+)
+
+EXTRA_TREES = Algorithm(
+    name="extra_trees",
+    title="Extremely randomized trees",
+    tasks=_ALL,
+    needs=_CODES,
+    fit=_Forest(
+        "sklearn.ensemble.ExtraTreesClassifier",
+        "sklearn.ensemble.ExtraTreesRegressor",
+        {"n_jobs": 1},
+    ),
+    predict=predict_scikit,
+    save_as="skops",
+    defaults=_FOREST,
+    space=_FOREST_SPACE,
+    family=Family.TREES,
+    when_not="few of many columns matter: a random forest finds them better",
+    caveats=(_FLAT, "files grow with rows times trees"),
+    budget=_BUDGET,
+    instead=("lightgbm",),
+    source="Geurts et al. 2006, Extremely Randomized Trees",
+)

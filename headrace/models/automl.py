@@ -1,0 +1,310 @@
+"""Accuracy out of the box: a frame and its target in, a model out, within a time limit.
+
+Example:
+    >>> from sklearn.datasets import load_wine
+    >>> X, y = load_wine(return_X_y=True, as_frame=True)
+    >>> model = fit(X, y, preset="quick", time_limit=20, seed=7)
+    >>> model.predict_proba(X).shape
+    (178, 3)
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import time
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+import numpy as np
+
+from headrace.errors import CorruptArtifact, UsageError
+from headrace.models.algorithms import named
+from headrace.models.algorithms.algorithm import Task
+from headrace.models.bag import Bag
+from headrace.models.encoding import Encoding
+from headrace.models.formats import as_json
+from headrace.models.frame import Columns, as_frame
+from headrace.models.jobs import Problem, Worker
+from headrace.models.presets import PRESETS, Preset, Profile, folds, members
+from headrace.models.runner import ROUNDS, dealt, run
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from headrace.evaluation.metrics import Floats
+
+_MANIFEST, _BAG = "manifest.json", "bag.zip"
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+_FEW_VALUES = 20  # whole numbers with at most so many different values are taken for classes
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A fitted model of a frame.
+
+    Attributes:
+        columns: What is read of a frame.
+        encoding: From there to matrices.
+        bag: The estimators.
+        classes: The labels of the classes, sorted; none for a regression.
+        told: Of the fit: a line per member (seconds, out-of-fold loss, weight, error).
+        held: Out-of-fold predictions of the training rows; not saved.
+    """
+
+    columns: Columns
+    encoding: Encoding
+    bag: Bag
+    classes: tuple[Any, ...]  # labels as they were given
+    told: tuple[Mapping[str, Any], ...] = ()
+    held: Floats | None = None
+
+    def predict_proba(self, X: Any) -> Floats:  # noqa: ANN401  # any table
+        """Probability of each class, rows by classes in the order of `classes`.
+
+        Raises:
+            UsageError: It is a regression, or a column is missing.
+        """
+        if not self.classes:
+            message = "a regression has no probabilities"
+            raise UsageError(message, hint="use predict")
+        return self._predicted(X)
+
+    def predict(self, X: Any) -> Any:  # noqa: ANN401  # labels, or values
+        """The most probable label, or the value, of each row.
+
+        Raises:
+            UsageError: A column is missing.
+        """
+        found = self._predicted(X)
+        if not self.classes:
+            return found
+        labels = np.empty(len(self.classes), dtype=object)
+        labels[:] = self.classes
+        kinds = {type(each) for each in self.classes}
+        if len(kinds) == 1 and kinds <= {int, float, bool, str}:
+            labels = np.array(self.classes)
+        return labels[found.argmax(axis=1)]
+
+    def _predicted(self, X: Any) -> Floats:  # noqa: ANN401  # any table
+        frame = as_frame(X)
+        if len(frame) == 0 or not self.bag.members:
+            return self.bag.predict({}, rows=len(frame))
+        table = self.columns.table(frame)
+        matrices = {
+            form: replace(self.encoding, form=form).matrix(table) for form in self.bag.forms
+        }
+        return self.bag.predict(matrices, rows=len(frame))
+
+    def to_bytes(self) -> bytes:
+        """One file of native formats and JSON, without pickle; equal models give equal bytes."""
+        manifest = {
+            "columns": self.columns.to_json(),
+            "encoding": self.encoding.to_json(),
+            "classes": list(self.classes),
+            "told": [dict(each) for each in self.told],
+        }
+        target = io.BytesIO()
+        with zipfile.ZipFile(target, "w") as file:
+            file.writestr(zipfile.ZipInfo(_MANIFEST, _EPOCH), as_json(manifest))
+            file.writestr(zipfile.ZipInfo(_BAG, _EPOCH), self.bag.to_bytes())
+        return target.getvalue()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        """The model that `to_bytes` wrote.
+
+        Raises:
+            CorruptArtifact: It is not one.
+        """
+        try:
+            with zipfile.ZipFile(io.BytesIO(data)) as file:
+                told = json.loads(file.read(_MANIFEST))
+                bag = Bag.from_bytes(file.read(_BAG))
+            return cls(
+                columns=Columns.from_json(told["columns"]),
+                encoding=Encoding.from_json(told["encoding"]),
+                bag=bag,
+                classes=tuple(told["classes"]),
+                told=tuple(told["told"]),
+            )
+        except (KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
+            message = f"this is no fitted model: {error!r}"
+            raise CorruptArtifact(message, hint="fit again") from error
+
+    def save(self, path: str | Path) -> None:
+        """Writes `to_bytes` to a file."""
+        Path(path).write_bytes(self.to_bytes())
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Reads what `save` wrote."""
+        return cls.from_bytes(Path(path).read_bytes())
+
+
+def fit(
+    X: Any,  # noqa: ANN401  # any table
+    y: Any,  # noqa: ANN401  # any column
+    *,
+    task: Literal["classification", "regression"] | None = None,
+    preset: Preset = "best",
+    time_limit: float = 600.0,
+    cores: int | None = None,
+    seed: int = 0,
+    weight: Sequence[float] | None = None,
+    groups: Sequence[Any] | None = None,
+    split: Sequence[int] | None = None,
+    workers: Callable[[Problem, int], Sequence[Worker]] | None = None,
+) -> Fitted:
+    """Fits a preset.
+
+    A class prior's log loss is what the model has at most, out of fold: where nothing beats the
+    prior, the prior is the model. A member that fails or hangs is left out, and told. The same
+    arguments give the same model as long as no member was cut short by the time limit.
+
+    Args:
+        X: A pandas, polars or Arrow table, or rows by columns; see `frame.Columns` for what is
+            read, what is missing, and what is left out.
+        y: Labels or values, one per row; rows where it is missing (or, of a regression, infinite)
+            are left out.
+        task: None: texts, true and false, categories, and whole numbers of at most 20 different
+            values are classes; all else is a regression.
+        preset: `quick`, `good` or `best`.
+        time_limit: Seconds for all of this; kept within a tenth.
+        cores: Jobs at a time, one thread each; None: all there are.
+        seed: Of folds and fits.
+        weight: Of each row, not negative.
+        groups: Rows of one group are never on both sides of a fold.
+        split: The fold of each row, instead of folds that are dealt; -1: always learned from.
+        workers: Where jobs run, instead of in processes beside.
+
+    Raises:
+        UsageError: There is no row with a target, or an argument makes no sense.
+    """
+    import pandas as pd
+
+    began = time.monotonic()
+    if preset not in PRESETS:
+        message = f"no preset {preset!r}"
+        raise UsageError(message, hint=f"there are {', '.join(PRESETS)}")
+    frame = as_frame(X)
+    target, classes = _target(y, task)
+    if len(frame) != len(target):
+        message = f"{len(frame)} rows and {len(target)} targets"
+        raise UsageError(message, hint="give a target per row")
+    known = np.isfinite(target)
+    if weight is not None:
+        known &= np.asarray(weight, dtype=np.float64) > 0
+    if not known.any():
+        message = "no row has a target"
+        raise UsageError(message, hint="look at the target and the weights")
+    if not known.all():
+        frame, target = frame[known], target[known]
+    rows = np.flatnonzero(known)
+    kind = _kind(classes)
+    columns = Columns.learn(frame)
+    table = columns.table(frame)
+    encoding = Encoding.fit(table, table.column_names, form="codes")
+    weights = None if weight is None else np.asarray(weight, dtype=np.float64)[rows]
+    chosen = members(preset, _profile(kind, encoding, target, len(classes)))
+    count = min(folds(preset, len(target)), len(target))
+    grouped = None if groups is None else pd.factorize(np.asarray(groups)[rows])[0]
+    if split is not None:
+        dealt_so = np.asarray(split, dtype=np.int64)[rows][None, :]
+    else:
+        rounds = ROUNDS if preset == "best" else 1
+        dealt_so = dealt(target, kind, count, rounds=rounds, seed=seed, groups=grouped)
+    nothing = not columns.sources or len(np.unique(target)) == 1 or count == 1
+    forms = {named(member.algorithm).needs.categories for member in chosen}
+    problem = Problem(
+        matrices={form: replace(encoding, form=form).matrix(table) for form in sorted(forms)},
+        y=target,
+        categorical=encoding.categorical,
+        task=kind,
+        classes=len(classes),
+        folds=dealt_so,
+        weight=weights,
+        seed=seed,
+    )
+    outcome = run(
+        problem,
+        () if nothing else chosen,
+        time_limit=time_limit,
+        cores=cores or _cores(),
+        began=began,
+        workers=workers,
+    )
+    return Fitted(columns, encoding, outcome.bag, classes, outcome.told, outcome.held)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _target(y: Any, task: str | None) -> tuple[Floats, tuple[Any, ...]]:  # noqa: ANN401  # any column
+    """Values or codes of classes, NaN where missing; the labels of the classes, sorted."""
+    import pandas as pd
+
+    if isinstance(y, pd.DataFrame):
+        y = y.iloc[:, 0]
+    if hasattr(y, "to_pandas"):  # polars, Arrow
+        y = y.to_pandas()
+    column = y if isinstance(y, pd.Series) else pd.Series(np.asarray(y).reshape(-1))
+    if task not in {None, "classification", "regression"}:
+        message = f"no task {task!r}"
+        raise UsageError(message, hint="there are classification and regression")
+    if task is None:
+        task = "classification" if _looks_like_classes(column) else "regression"
+    if task == "regression":
+        values = pd.to_numeric(column.astype(object), errors="coerce")
+        return values.to_numpy(dtype=np.float64, na_value=np.nan), ()
+    labels = column.dropna().astype(object).map(_label)
+    kinds = {type(each) for each in labels}
+    order = sorted(
+        set(labels), key=None if len(kinds) == 1 else lambda each: (str(type(each)), str(each))
+    )
+    code = {label: float(i) for i, label in enumerate(order)}
+    codes = np.full(len(column), np.nan)
+    codes[column.notna().to_numpy()] = [code[label] for label in labels]
+    return codes, tuple(order)
+
+
+def _looks_like_classes(column: pd.Series[Any]) -> bool:
+    import pandas as pd
+
+    types = pd.api.types
+    if types.is_bool_dtype(column.dtype) or not types.is_numeric_dtype(column.dtype):
+        return True
+    known = column.dropna().to_numpy(dtype=np.float64)
+    return bool((known == np.round(known)).all()) and len(np.unique(known)) <= _FEW_VALUES
+
+
+def _label(value: Any) -> Any:  # noqa: ANN401  # a label
+    """A label as JSON knows it."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    return value if isinstance(value, bool | int | float | str) else str(value)
+
+
+def _kind(classes: Sequence[Any]) -> Task:
+    if not classes:
+        return Task.REGRESSION
+    return Task.MULTICLASS if len(classes) > 2 else Task.BINARY  # noqa: PLR2004
+
+
+def _profile(kind: Task, encoding: Encoding, target: Floats, classes: int) -> Profile:
+    skew = 0.0
+    if kind is Task.REGRESSION and target.min() > 0 and target.std() > 0:
+        skew = float((((target - target.mean()) / target.std()) ** 3).mean())
+    return Profile(
+        task=kind,
+        rows=len(target),
+        columns=len(encoding.columns),
+        width=sum(max(len(column.categories), 1) for column in encoding.columns),
+        classes=classes,
+        skew=skew,
+    )

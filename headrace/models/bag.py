@@ -1,0 +1,175 @@
+"""Many models that predict as one: each of several members fitted on folds, and pooled."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from headrace.errors import CorruptArtifact
+from headrace.models.algorithms import named
+from headrace.models.algorithms.algorithm import Matrix, Task
+from headrace.models.formats import FORMATS, as_json
+from headrace.models.pool import Pool
+
+if TYPE_CHECKING:
+    from headrace.evaluation.metrics import Floats
+    from headrace.models.encoding import Form
+
+_MANIFEST = "manifest.json"
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the least that a zip file can say
+
+
+@dataclass(frozen=True)
+class Member:
+    """One model of a preset, fitted once per fold.
+
+    Attributes:
+        name: Of its own within the preset.
+        algorithm: A name of the catalogue.
+        parameters: Over the entry's defaults.
+        refit: Whether one fit on all rows predicts, instead of the mean of the folds' fits.
+        log: Whether it learns the logarithm of a positive target.
+        repeats: Whether more rounds on other folds help it.
+    """
+
+    name: str
+    algorithm: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    refit: bool = False
+    log: bool = False
+    repeats: bool = False
+
+
+@dataclass(frozen=True)
+class Part:
+    """One fitted estimator of a member.
+
+    Attributes:
+        member: Name of the member.
+        file: Its bytes, in its native format, are under this name.
+        factor: What values of a log target are multiplied with.
+    """
+
+    member: str
+    file: str
+    factor: float = 1.0
+
+
+def estimated(member: Member, estimator: Any, X: Matrix, *, factor: float = 1.0) -> Floats:  # noqa: ANN401  # the library's own
+    """Values (rows,), or probabilities (rows, classes), of one estimator of a member."""
+    found = named(member.algorithm).predict(estimator, X)
+    if member.log:
+        return np.exp(found) * factor
+    return found
+
+
+def columns_of(found: Floats) -> Floats:
+    """Probabilities of true to those of both classes; those of several as they are."""
+    return np.column_stack([1 - found, found]) if found.ndim == 1 else found
+
+
+@dataclass(frozen=True)
+class Bag:
+    """A fitted preset: one model of many parts.
+
+    Attributes:
+        task: The kind of target.
+        members: Those with a weight; none where nothing beat the prior.
+        parts: The estimators of each.
+        pool: Weights of the members, then of the prior (of a regression: of none).
+        prior: Share of each class, or the mean.
+        range: Least and greatest target of a regression.
+        files: File name to bytes of an estimator.
+    """
+
+    task: Task
+    members: tuple[Member, ...]
+    parts: tuple[Part, ...]
+    pool: Pool
+    prior: tuple[float, ...]
+    range: tuple[float, float]
+    files: Mapping[str, bytes]
+
+    @property
+    def forms(self) -> set[Form]:
+        """The matrices it asks for."""
+        return {named(member.algorithm).needs.categories for member in self.members}
+
+    @cached_property
+    def _estimators(self) -> dict[str, Any]:
+        form = {m.name: FORMATS[named(m.algorithm).save_as] for m in self.members}
+        return {part.file: form[part.member].load(self.files[part.file]) for part in self.parts}
+
+    def predict(self, matrices: Mapping[Form, Matrix], *, rows: int) -> Floats:
+        """Values (rows,), or probabilities (rows, classes); a row by itself.
+
+        Args:
+            matrices: What `forms` asks for, each encoded once.
+            rows: How many there are.
+        """
+        if not self.members or rows == 0:
+            constant = np.tile(np.asarray(self.prior), (rows, 1))
+            return constant[:, 0] if self.task is Task.REGRESSION else constant
+        means = [self._mean(member, matrices) for member in self.members]
+        if self.task is Task.REGRESSION:
+            return np.clip(self.pool.values(means), *self.range)
+        return self.pool.chances([*means, np.tile(np.asarray(self.prior), (rows, 1))])
+
+    def _mean(self, member: Member, matrices: Mapping[Form, Matrix]) -> Floats:
+        """The mean of the member's estimators."""
+        X = matrices[named(member.algorithm).needs.categories]
+        parts = [part for part in self.parts if part.member == member.name]
+        total: Any = 0.0
+        for part in parts:
+            found = estimated(member, self._estimators[part.file], X, factor=part.factor)
+            total = total + (found if self.task is Task.REGRESSION else columns_of(found))
+        mean: Floats = total / len(parts)
+        return mean
+
+    def to_bytes(self) -> bytes:
+        """A zip file: one manifest, and each estimator in its native format."""
+        target = io.BytesIO()
+        manifest = {
+            "task": str(self.task),
+            "members": [{**asdict(m), "parameters": dict(m.parameters)} for m in self.members],
+            "parts": [asdict(part) for part in self.parts],
+            "pool": {"weights": self.pool.weights.tolist(), "level": self.pool.level},
+            "prior": list(self.prior),
+            "range": list(self.range),
+        }
+        with zipfile.ZipFile(target, "w") as file:
+            file.writestr(zipfile.ZipInfo(_MANIFEST, _EPOCH), as_json(manifest))
+            for name in sorted(self.files):
+                file.writestr(zipfile.ZipInfo(name, _EPOCH), self.files[name])
+        return target.getvalue()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        """The bag that `to_bytes` wrote.
+
+        Raises:
+            CorruptArtifact: It is not one.
+        """
+        try:
+            with zipfile.ZipFile(io.BytesIO(data)) as file:
+                told = json.loads(file.read(_MANIFEST))
+                files = {name: file.read(name) for name in file.namelist() if name != _MANIFEST}
+            return cls(
+                task=Task(told["task"]),
+                members=tuple(Member(**each) for each in told["members"]),
+                parts=tuple(Part(**each) for each in told["parts"]),
+                pool=Pool(np.array(told["pool"]["weights"]), told["pool"]["level"]),
+                prior=tuple(told["prior"]),
+                range=(told["range"][0], told["range"][1]),
+                files=files,
+            )
+        except (KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
+            message = f"this is no bag of models: {error!r}"
+            raise CorruptArtifact(message, hint="train again") from error

@@ -1,0 +1,214 @@
+"""Which members a preset has for a table, in the order in which they are fitted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from typing import Any, Literal, get_args
+
+from headrace.models.algorithms.algorithm import Task
+from headrace.models.bag import Member
+
+Preset = Literal["quick", "good", "best"]
+PRESETS: tuple[Preset, ...] = get_args(Preset)
+
+_SMALL = 20_000  # rows; up to here order and folds are those of small tables
+_FOLDS = {"quick": (5, 5), "good": (5, 5), "best": (8, 5)}  # small, large
+_SKEWED = 1.0  # a positive target beyond is learned as its logarithm, too
+_PATIENCE = 100  # rounds
+_NEIGHBORS_WIDTH = 60  # columns; beyond, neighbours are slow to find and far away
+_KERNEL_ROWS, _KERNEL_CELLS = 6_000, 600_000
+_PROCESS_ROWS, _PROCESS_WIDTH = 2_000, 150
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What the choice of members looks at.
+
+    Attributes:
+        task: The kind of target.
+        rows: Rows to learn from.
+        columns: Columns, categories counted once.
+        width: Columns with each category counted.
+        classes: How many; 0 in a regression.
+        skew: Of a target that is positive throughout; 0 for any other.
+    """
+
+    task: Task
+    rows: int
+    columns: int
+    width: int
+    classes: int
+    skew: float
+
+
+def folds(preset: Preset, rows: int) -> int:
+    """Into how many folds the rows are dealt, if there are so many."""
+    return _FOLDS[preset][rows > _SMALL]
+
+
+def _boosted(**given: Any) -> dict[str, Any]:  # noqa: ANN401  # LightGBM's parameters
+    return {
+        "n_estimators": 5000,
+        "early_stopping_rounds": _PATIENCE,
+        "time_limit": None,
+        "reg_lambda": 1.0,
+        **given,
+    }
+
+
+_ROW_SAMPLES = {"bagging_fraction": 0.8, "bagging_freq": 1}
+
+_LINEAR = Member("linear", "spline_linear", {"C": None, "time_limit": None})
+_QUAD = Member("quad", "quadratic", {"C": None, "time_limit": None})
+_LGB = Member("lgb", "lightgbm", _boosted(learning_rate=0.05, num_leaves=31), repeats=True)
+_LGB_LARGE = Member(
+    "lgb_large",
+    "lightgbm",
+    _boosted(learning_rate=0.03, num_leaves=128, feature_fraction=0.9, min_child_samples=3),
+    repeats=True,
+)
+_LGB_SMALL = Member(
+    "lgb_small",
+    "lightgbm",
+    _boosted(
+        learning_rate=0.03,
+        num_leaves=6,
+        feature_fraction=0.5,
+        min_child_samples=10,
+        **_ROW_SAMPLES,
+    ),
+    repeats=True,
+)
+_LGB_XT = Member(
+    "lgb_xt",
+    "lightgbm",
+    _boosted(learning_rate=0.03, num_leaves=21, feature_fraction=0.8, extra_trees=True),
+    repeats=True,
+)
+_LGB_LIN = Member(
+    "lgb_lin",
+    "lightgbm",
+    _boosted(learning_rate=0.05, num_leaves=31, linear_tree=True, linear_lambda=1.0),
+    repeats=True,
+)
+_MLP = Member("mlp", "realmlp", {"time_limit": None, "learning_rate": None}, repeats=True)
+_MLP_SOFT = Member(
+    "mlp_soft",
+    "realmlp",
+    {"time_limit": None, "learning_rate": 0.01, "dropout": 0.3, "activation": "mish"},
+    repeats=True,
+)
+_XGB = Member(
+    "xgb",
+    "xgboost",
+    {
+        "n_estimators": 5000,
+        "early_stopping_rounds": _PATIENCE,
+        "time_limit": None,
+        "learning_rate": 0.08,
+        "max_depth": 6,
+        "colsample_bytree": 1.0,
+        "colsample_bylevel": 0.9,
+        "subsample": 0.65,
+        "reg_lambda": 1.0,
+    },
+    repeats=True,
+)
+_CAT = Member(
+    "cat",
+    "catboost",
+    {
+        "n_estimators": 3000,
+        "early_stopping_rounds": _PATIENCE,
+        "time_limit": None,
+        "learning_rate": 0.05,
+    },
+    repeats=True,
+)
+_CAT_LARGE = Member(
+    "cat",
+    "catboost",
+    {**_CAT.parameters, "learning_rate": 0.08, "max_depth": 7, "one_hot_max_size": 15},
+    repeats=True,
+)
+_KNN = tuple(
+    Member(f"knn{k}", "k_nearest_neighbors", {"n_neighbors": k, "weights": "distance"}, refit=True)
+    for k in (5, 30)
+)
+_SVM = tuple(Member(f"svm{C}", "svm", {"C": float(C)}) for C in (1, 10))
+_SVR = Member("svr", "svr", {"C": 10.0})
+_GP = Member("gp", "gaussian_process_ard", {"time_limit": None})
+
+
+def _forest(rows: int) -> Member:
+    """Leaves grow with the rows, or the forest would fill the memory."""
+    given = {"n_estimators": 300, "min_samples_leaf": max(1, rows // 20_000), "time_limit": None}
+    return Member("et", "extra_trees", given, refit=True)
+
+
+def members(preset: Preset, profile: Profile) -> tuple[Member, ...]:
+    """The preset's members for such a table.
+
+    CatBoost is a member where it is installed.
+    """
+    catboost = find_spec("catboost") is not None
+    if preset == "quick":
+        return (_LINEAR, _LGB)
+    if preset == "good":
+        return (_LINEAR, _LGB, _MLP, _LGB_LARGE, _forest(profile.rows))
+    found = _small(profile) if profile.rows <= _SMALL else _large(profile)
+    return tuple(member for member in found if catboost or member.algorithm != "catboost")
+
+
+def _small(profile: Profile) -> Iterator[Member]:
+    """Up to 20,000 rows: first what is cheap."""
+    regression = profile.task is Task.REGRESSION
+    rows, width = profile.rows, profile.width
+    yield _LINEAR
+    if width <= _NEIGHBORS_WIDTH:
+        yield from _KNN
+    yield _QUAD
+    yield _LGB
+    yield _MLP
+    yield _LGB_LARGE
+    yield _forest(rows)
+    yield _XGB
+    if rows <= _KERNEL_ROWS and rows * width <= _KERNEL_CELLS:
+        yield from (_SVR,) if regression else _SVM
+    if regression and rows <= _PROCESS_ROWS and width <= _PROCESS_WIDTH:
+        yield _GP
+    if regression:
+        yield _LGB_LIN
+    yield _LGB_SMALL
+    yield _LGB_XT
+    yield _CAT
+    if not regression:
+        yield _MLP_SOFT
+    if profile.skew > _SKEWED:
+        yield from _of_logarithm()
+
+
+def _large(profile: Profile) -> Iterator[Member]:
+    """More rows: first what is strong alone."""
+    regression = profile.task is Task.REGRESSION
+    if regression:
+        yield _LGB_LIN
+    yield _XGB
+    yield _LGB_LARGE
+    yield _CAT_LARGE
+    if profile.skew > _SKEWED:
+        yield from _of_logarithm()
+    yield _MLP
+    yield _forest(profile.rows)
+    if profile.width <= _NEIGHBORS_WIDTH:
+        yield _KNN[0]
+    yield _LGB
+    yield _LINEAR
+
+
+def _of_logarithm() -> Iterator[Member]:
+    """Members that learn a skewed positive target's logarithm."""
+    for member in (_LGB_LARGE, _MLP):
+        yield replace(member, name=f"{member.name}_log", log=True)
