@@ -236,7 +236,19 @@ def _load_arrays(data: bytes) -> dict[str, Any]:
     return estimator
 
 
+def _dump_preset(estimator: Any) -> bytes:  # noqa: ANN401  # automl.OfMatrix, loaded on use
+    data: bytes = estimator.to_bytes()
+    return data
+
+
+def _load_preset(data: bytes) -> Any:  # noqa: ANN401  # automl.OfMatrix, loaded on use
+    from headrace.models.automl import OfMatrix
+
+    return OfMatrix.from_bytes(data)
+
+
 FORMATS = {
+    "preset": Format(".zip", _dump_preset, _load_preset),
     "arrays": Format(".npz", _dump_arrays, _load_arrays),
     "catboost_cbm": Format(".cbm", _dump_catboost, _load_catboost),
     "json": Format(".json", as_json, json.loads),

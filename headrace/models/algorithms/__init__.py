@@ -8,9 +8,7 @@ from headrace.errors import UsageError
 from headrace.models.algorithms.algorithm import Algorithm, Task
 from headrace.models.algorithms.baseline import BEST_LOOKUP, CLASS_PRIOR, MEAN, MEDIAN
 from headrace.models.algorithms.boosting import CATBOOST, LIGHTGBM, XGBOOST
-from headrace.models.algorithms.expanded import QUADRATIC, SPLINE_LINEAR
 from headrace.models.algorithms.forests import DECISION_TREE, EXTRA_TREES, RANDOM_FOREST
-from headrace.models.algorithms.gaussian import GAUSSIAN_PROCESS_ARD
 from headrace.models.algorithms.kernels import GAUSSIAN_PROCESS, SVM, SVM_NYSTROEM, SVR
 from headrace.models.algorithms.linear import (
     ELASTIC_NET,
@@ -20,7 +18,13 @@ from headrace.models.algorithms.linear import (
     RIDGE,
 )
 from headrace.models.algorithms.neighbors import K_NEAREST_NEIGHBORS
-from headrace.models.algorithms.neural import REALMLP
+from headrace.models.algorithms.own import (
+    GAUSSIAN_PROCESS_ARD,
+    PRESET,
+    QUADRATIC,
+    REALMLP,
+    SPLINE_LINEAR,
+)
 
 CATALOGUE: tuple[Algorithm, ...] = (
     CLASS_PRIOR,
@@ -66,7 +70,7 @@ def named(name: str) -> Algorithm:
     Raises:
         UsageError: There is none; the message gives the nearest.
     """
-    for entry in CATALOGUE:
+    for entry in (*CATALOGUE, PRESET):  # asked for by `training.preset`, not among algorithms
         if entry.name == name:
             return entry
     near = difflib.get_close_matches(name, names(), n=1)
