@@ -294,12 +294,14 @@ def fit_splines(
     validation: Samples | None,
     metric: Metric,  # noqa: ARG001  # log loss or squared error
 ) -> Fitted:
+    """A line, or logistic regression, on cubic B-splines; `C` is chosen on validation if not given."""
     given = {"C": None, "time_limit": None, **parameters}
     grid = (0.01, 0.1, 1.0, 10.0, 100.0)
     return _fitted(train, validation, given, _learn_splines(train), _splines, grid=grid)
 
 
 def predict_splines(estimator: Estimator, X: Matrix) -> Floats:
+    """Values, or probabilities; a row by itself, for the matrix is sparse."""
     return _read(estimator, _splines(estimator, X) @ estimator["coef"] + estimator["intercept"])
 
 
@@ -311,6 +313,7 @@ def fit_products(
     validation: Samples | None,
     metric: Metric,  # noqa: ARG001  # log loss or squared error
 ) -> Fitted:
+    """The same on products of pairs of columns."""
     given = {"C": None, "time_limit": None, **parameters}
     grid = (0.001, 0.01, 0.1, 1.0)
     return _fitted(train, validation, given, _learn_products(train), _products, grid=grid)

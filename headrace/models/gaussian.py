@@ -140,6 +140,7 @@ def fit(
 
 
 def predict(estimator: dict[str, Any], X: Matrix) -> Floats:
+    """The posterior mean, within the range of the training rows' values."""
     points, told = estimator["points"], estimator["settings"]
 
     def values(block: Floats) -> Floats:
