@@ -7,29 +7,51 @@ import difflib
 from headrace.errors import UsageError
 from headrace.models.algorithms.algorithm import Algorithm
 from headrace.models.algorithms.baseline import BEST_LOOKUP, CLASS_PRIOR
-from headrace.models.algorithms.boosting import CATBOOST, LIGHTGBM, XGBOOST
+from headrace.models.algorithms.bayes import NAIVE_BAYES, QDA
+from headrace.models.algorithms.boosting import (
+    ADABOOST,
+    CATBOOST,
+    HIST_GRADIENT_BOOSTING,
+    LIGHTGBM,
+    XGBOOST,
+)
+from headrace.models.algorithms.ensembles import BAGGING, BLENDING, STACKING, WEIGHTED_ENSEMBLE
 from headrace.models.algorithms.forests import DECISION_TREE, EXTRA_TREES, RANDOM_FOREST
 from headrace.models.algorithms.kernels import GAUSSIAN_PROCESS, SVM, SVM_NYSTROEM, SVR
 from headrace.models.algorithms.linear import (
     ELASTIC_NET,
+    GLM,
     LASSO,
+    LDA,
     LINEAR_REGRESSION,
+    LINEAR_SVM,
     LOGISTIC_REGRESSION,
+    POLYNOMIAL,
     RIDGE,
 )
 from headrace.models.algorithms.neighbors import K_NEAREST_NEIGHBORS
+from headrace.models.algorithms.networks import MLP, RBF_NETWORK
+from headrace.models.algorithms.rules import CHAID, DECISION_LIST
 
 CATALOGUE: tuple[Algorithm, ...] = (
     CLASS_PRIOR,
     BEST_LOOKUP,
     LINEAR_REGRESSION,
+    POLYNOMIAL,
     RIDGE,
     LASSO,
     ELASTIC_NET,
+    GLM,
     LOGISTIC_REGRESSION,
+    LINEAR_SVM,
+    LDA,
+    NAIVE_BAYES,
+    QDA,
     DECISION_TREE,
     RANDOM_FOREST,
     EXTRA_TREES,
+    ADABOOST,
+    HIST_GRADIENT_BOOSTING,
     LIGHTGBM,
     XGBOOST,
     CATBOOST,
@@ -38,6 +60,14 @@ CATALOGUE: tuple[Algorithm, ...] = (
     SVR,
     SVM_NYSTROEM,
     GAUSSIAN_PROCESS,
+    MLP,
+    RBF_NETWORK,
+    DECISION_LIST,
+    CHAID,
+    BAGGING,
+    STACKING,
+    BLENDING,
+    WEIGHTED_ENSEMBLE,
 )
 
 

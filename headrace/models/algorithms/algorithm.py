@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 Matrix = Any  # a numpy array, or a scipy.sparse.csr_matrix, which ships no types
 
-Parameters = Mapping[str, Scalar | list[int]]  # JSON values under the library's own names
+Parameters = Mapping[
+    str, Scalar | list[int] | list[str]
+]  # JSON values under the library's own names
 
 
 class Task(StrEnum):
@@ -149,6 +151,7 @@ class Algorithm:
         exports: Forms other than its own that it can be written in, each held by a test.
         extra: The extra of this package that brings its library; empty where none is needed.
         licence: Of its library.
+        aliases: Other names that people ask for it by; a pipeline file uses `name` alone.
     """
 
     name: str
@@ -171,6 +174,7 @@ class Algorithm:
     exports: tuple[str, ...] = ()
     extra: str = ""
     licence: str = "BSD-3-Clause"
+    aliases: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         bare = self.fit.fit if isinstance(self.fit, Guarded) else self.fit
@@ -211,7 +215,8 @@ class Guarded:
 
         Raises:
             UsageError: It does not learn such a target, heeds no weights, or is over budget.
-            TrainingError: No row, or a target that is not finite, is left to learn from.
+            TrainingError: No row, or a target that is not finite, is left to learn from; or the
+                library refuses the rows or the parameters.
         """
         from threadpoolctl import threadpool_limits
 
@@ -220,8 +225,13 @@ class Guarded:
             raise UsageError(message, hint=f"it learns {', '.join(sorted(self.tasks))}")
         kept = self._weighted(train)
         self._check_budget(*kept.X.shape)
-        with threadpool_limits(1):
-            return self.fit(kept, parameters, seed=seed, validation=validation, metric=metric)
+        try:
+            with threadpool_limits(1):
+                return self.fit(kept, parameters, seed=seed, validation=validation, metric=metric)
+        except ValueError as error:  # how numeric libraries refuse rows or parameters
+            message = f"{self.name} could not be fitted: {error}"
+            hint = "look at the rows, the target and the parameters, or take another algorithm"
+            raise TrainingError(message, hint=hint) from error
 
     def _weighted(self, train: Samples) -> Samples:
         """The rows that count; `weight` is None where they all count the same."""
