@@ -71,6 +71,14 @@ CATALOGUE: tuple[Algorithm, ...] = (
 )
 
 
+NOT_OFFERED = {
+    "quest": (
+        "no package of QUEST (Loh and Shih 1997) for Python is kept up; take `decision_tree`, "
+        "which is CART, or `chaid`, which also chooses its columns by tests"
+    ),
+}
+
+
 def names() -> tuple[str, ...]:
     """The names a pipeline file may use, baselines included.
 
@@ -95,6 +103,26 @@ def named(name: str) -> Algorithm:
         f"no algorithm {name!r}" + (f"; did you mean {near[0]!r}?" if near else ""),
         hint=f"there are {', '.join(names())}",
     )
+
+
+def asked(name: str) -> Algorithm:
+    """The entry that people mean by a name: its own, or one of its aliases.
+
+    Raises:
+        UsageError: There is none; the message gives the nearest, or why it is not offered.
+
+    Example:
+        >>> asked("CART").name
+        'decision_tree'
+    """
+    plain = name.strip().lower().replace("-", "_").replace(" ", "_")
+    if plain in NOT_OFFERED:
+        message = f"{plain} is not offered"
+        raise UsageError(message, hint=NOT_OFFERED[plain])
+    for entry in CATALOGUE:
+        if plain in entry.aliases:
+            return entry
+    return named(plain)
 
 
 def baselines() -> tuple[Algorithm, ...]:

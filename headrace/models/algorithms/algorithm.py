@@ -150,7 +150,7 @@ class Algorithm:
         weights: Whether it heeds weights of rows; weights of zero are heeded by all.
         exports: Forms other than its own that it can be written in, each held by a test.
         extra: The extra of this package that brings its library; empty where none is needed.
-        licence: Of its library.
+        licence: Of its library; ours where the method is our own code.
         aliases: Other names that people ask for it by; a pipeline file uses `name` alone.
     """
 
@@ -173,7 +173,7 @@ class Algorithm:
     weights: bool = True
     exports: tuple[str, ...] = ()
     extra: str = ""
-    licence: str = "BSD-3-Clause"
+    licence: str = "Apache-2.0"
     aliases: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

@@ -142,7 +142,8 @@ def _said(estimator: Mapping[str, Any], place: int, cells: Floats) -> Floats:
         return near
     if estimator["kind"] == "bernoulli":
         high = cells > estimator["threshold"][place]
-        return np.where(high, estimator["high"][place], estimator["low"][place])
+        told: Floats = np.where(high, estimator["high"][place], estimator["low"][place])
+        return told
     loaded: Floats = cells * estimator["loading"][place]
     return loaded
 

@@ -449,6 +449,7 @@ ADABOOST = Algorithm(
     caveats=(_FLAT, "probabilities are rough: calibrate before using them"),
     budget=Budget(rows=1_000_000, columns=5_000, cells=200_000_000),
     instead=("lightgbm",),
+    licence="BSD-3-Clause",
     source="Freund and Schapire 1997; Zhu et al. 2009, Multi-class AdaBoost",
 )
 
@@ -480,5 +481,6 @@ HIST_GRADIENT_BOOSTING = Algorithm(
     budget=Budget(rows=10_000_000, columns=5_000, cells=1_000_000_000),
     instead=("lightgbm",),
     aliases=("gradient_boosting", "gbm"),
+    licence="BSD-3-Clause",
     source="Friedman 2001, Greedy Function Approximation: A Gradient Boosting Machine",
 )

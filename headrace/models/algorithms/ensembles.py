@@ -176,7 +176,8 @@ def _fit_bagging(
     draw = np.random.default_rng(seed)
     rows = len(train.y)
     size = max(1, round(given["max_samples"] * rows))
-    members, found = [], {}
+    members: list[dict[str, Any]] = []
+    found: dict[str, Any] = {}
     for number in range(given["n_estimators"]):
         part = _of_rows(train, np.sort(draw.integers(0, rows, size)))
         member, new = _fit_member(
@@ -204,7 +205,7 @@ def _predict_mean(estimator: Mapping[str, Any], X: Matrix) -> Floats:
         for member, weight in zip(estimator["members"], estimator["weights"], strict=True)
         if weight
     ]
-    total = weighed[0]
+    total: Floats = weighed[0]
     for each in weighed[1:]:
         total = total + each
     return total
@@ -243,7 +244,8 @@ def _all(
     metric: Metric,
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """All members, fitted on the same rows, and what they found."""
-    members, found = [], {}
+    members: list[dict[str, Any]] = []
+    found: dict[str, Any] = {}
     for name in names:
         member, new = _fit_member(
             name, train, parameters, seed=seed, validation=validation, metric=metric

@@ -289,6 +289,8 @@ SVM = Algorithm(
     ),
     budget=Budget(rows=20_000, columns=20_000),
     instead=("svm_nystroem", "lightgbm"),
+    licence="BSD-3-Clause",
+    aliases=("support_vector_machine", "svc"),
     source="Cortes and Vapnik 1995, Support-Vector Networks",
 )
 
@@ -312,6 +314,8 @@ SVR = Algorithm(
     caveats=(_MEAN, "`epsilon` is of a target scaled to a deviation of 1"),
     budget=Budget(rows=20_000, columns=20_000),
     instead=("svm_nystroem", "lightgbm"),
+    licence="BSD-3-Clause",
+    aliases=("support_vector_regression",),
     source="Drucker et al. 1996, Support Vector Regression Machines",
 )
 
@@ -330,6 +334,7 @@ SVM_NYSTROEM = Algorithm(
     caveats=(_MEAN, "the kernel is `rbf`; the loss is logistic, or squared in a regression"),
     budget=Budget(rows=1_000_000, columns=2_000, cells=200_000_000),
     instead=("lightgbm",),
+    licence="BSD-3-Clause",
     source="Williams and Seeger 2001, Using the Nystroem Method to Speed Up Kernel Machines",
 )
 
@@ -356,5 +361,7 @@ GAUSSIAN_PROCESS = Algorithm(
     ),
     budget=Budget(rows=5_000, columns=20_000, cells=50_000_000),
     instead=("svm_nystroem", "lightgbm"),
+    licence="BSD-3-Clause",
+    aliases=("gaussian_process_regression", "gpr"),
     source="Rasmussen and Williams 2006, Gaussian Processes for Machine Learning",
 )

@@ -282,6 +282,8 @@ LINEAR_REGRESSION = Algorithm(
     caveats=(_EXTRAPOLATES, "coefficients of collinear columns are arbitrary"),
     budget=_BUDGET,
     instead=("ridge", "lightgbm"),
+    licence="BSD-3-Clause",
+    aliases=("ols", "least_squares"),
     source="ordinary least squares; scikit-learn, sklearn.linear_model.LinearRegression",
 )
 
@@ -300,6 +302,8 @@ RIDGE = Algorithm(
     caveats=(_EXTRAPOLATES, "`alpha` is added to sums over rows, so more rows weaken it"),
     budget=_BUDGET,
     instead=("lightgbm",),
+    licence="BSD-3-Clause",
+    aliases=("ridge_regression",),
     source="Hoerl and Kennard 1970, Ridge Regression",
 )
 
@@ -318,6 +322,7 @@ LASSO = Algorithm(
     caveats=(_EXTRAPOLATES, "of columns that say the same it keeps one by chance"),
     budget=_BUDGET,
     instead=("ridge", "lightgbm"),
+    licence="BSD-3-Clause",
     source="Tibshirani 1996, Regression Shrinkage and Selection via the Lasso",
 )
 
@@ -336,6 +341,7 @@ ELASTIC_NET = Algorithm(
     caveats=(_EXTRAPOLATES, "`alpha` is of a target scaled to a deviation of 1"),
     budget=_BUDGET,
     instead=("ridge", "lightgbm"),
+    licence="BSD-3-Clause",
     source="Zou and Hastie 2005, Regularization and Variable Selection via the Elastic Net",
 )
 
@@ -361,6 +367,8 @@ LOGISTIC_REGRESSION = Algorithm(
     ),
     budget=_BUDGET,
     instead=("lightgbm",),
+    licence="BSD-3-Clause",
+    aliases=("binomial_logistic_regression", "multinomial_logistic_regression"),
     source="scikit-learn, sklearn.linear_model.LogisticRegression",
 )
 
@@ -379,6 +387,8 @@ POLYNOMIAL = Algorithm(
     caveats=("extrapolates wildly: a little beyond the data it may be off by any factor",),
     budget=Budget(rows=1_000_000, columns=_MOST_TERMS),
     instead=("ridge", "gaussian_process", "lightgbm"),
+    licence="BSD-3-Clause",
+    aliases=("polynomial_regression",),
     source="ridge regression on scikit-learn's PolynomialFeatures",
 )
 
@@ -406,6 +416,7 @@ GLM = Algorithm(
     budget=_BUDGET,
     instead=("lightgbm",),
     aliases=("poisson", "gamma", "tweedie", "generalised_linear_model"),
+    licence="BSD-3-Clause",
     source="McCullagh and Nelder 1989, Generalized Linear Models",
 )
 
@@ -424,6 +435,7 @@ LINEAR_SVM = Algorithm(
     caveats=("probabilities are margins scaled by three-fold cross-validation",),
     budget=_BUDGET,
     instead=("logistic_regression", "lightgbm"),
+    licence="BSD-3-Clause",
     source="Fan et al. 2008, LIBLINEAR: A Library for Large Linear Classification",
 )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from headrace.errors import SetupError, UsageError
 from headrace.models.algorithms.algorithm import (
@@ -75,7 +75,7 @@ def _fit_list(
         mass = np.column_stack([weight * (train.y == code) for code in estimator["present"]])
     left = _Rows(np.asarray(train.X), train.categorical, mass, weight)
     overall = mass.sum(axis=0) / weight.sum()
-    rules = []
+    rules: list[dict[str, Any]] = []
     while len(rules) < given["max_rules"]:
         when = _best(left, least=given["min_samples"], bins=given["bins"], most=given["max_terms"])
         if when is None:
@@ -94,7 +94,8 @@ def _rule(when: list[Condition], rows: _Rows, overall: Floats) -> dict[str, Any]
 
     held = float(rows.weight.sum())
     value = (rows.mass.sum(axis=0) + _SMOOTHING * overall) / (held + _SMOOTHING)
-    main = int(np.argmax(np.abs(value - overall)))
+    apart = np.round(np.abs(value - overall), 12)
+    main = len(apart) - 1 - int(np.argmax(apart[::-1]))  # of two classes, true
     plain = float(rows.mass[:, main].sum() / held) if held else float(overall[main])
     lift = plain / float(overall[main]) if overall[main] else 1.0
     return {
@@ -292,16 +293,20 @@ def _path(node: Any, nodes: Mapping[int, Any], cuts: Mapping[int, Floats]) -> li
     return when[::-1]
 
 
-def as_sql(estimator: Mapping[str, Any], encoding: Encoding, *, quote: str = "`") -> str:
+def as_sql(
+    estimator: Mapping[str, Any],
+    encoding: Encoding,
+    *,
+    dialect: Literal["spark", "duckdb"] = "spark",
+) -> str:
     """The rules as one SQL CASE: the probability of true, or the value, of a row.
 
-    It reads the features under their own names, and is valid in Spark SQL, and in DuckDB with
-    `quote='"'`. A text that training had not is as a missing one.
+    It reads the features under their own names. A text that training had not is as a missing one.
 
     Args:
         estimator: Of `decision_list` or `chaid`, of a binary target or a regression.
         encoding: The encoding it was fitted with.
-        quote: What encloses names.
+        dialect: They differ in how names are enclosed, and in what a backslash means.
 
     Raises:
         UsageError: The target has more than two classes: a CASE has one value.
@@ -311,7 +316,7 @@ def as_sql(estimator: Mapping[str, Any], encoding: Encoding, *, quote: str = "`"
         raise UsageError(message, hint="take a target that is true or false, or a number")
     values = _values(estimator).tolist()
     lines = [
-        f"WHEN {' AND '.join(_sql(each, encoding, quote) for each in rule['when'])} "
+        f"WHEN {' AND '.join(_sql(each, encoding, dialect) for each in rule['when'])} "
         f"THEN {_number(value)}"
         for rule, value in zip(estimator["rules"], values, strict=False)
     ]
@@ -332,13 +337,14 @@ def _number(value: float) -> str:
     return f"CAST('{value!r}' AS DOUBLE)"  # a text is read to the nearest double, to the bit
 
 
-def _sql(condition: Condition, encoding: Encoding, quote: str) -> str:
+def _sql(condition: Condition, encoding: Encoding, dialect: str) -> str:
     place, test, value = condition
     column = encoding.columns[place]
+    quote = "`" if dialect == "spark" else '"'
     name = f"{quote}{column.name.replace(quote, quote * 2)}{quote}"
     if test == "in":
         texts = [column.categories[code] for code in value if code is not None]
-        return _one_of(name, texts, column.categories, missing=None in value)
+        return _one_of(name, texts, column.categories, missing=None in value, dialect=dialect)
     cell = f"CAST({name} AS DOUBLE)"
     missing = f"({name} IS NULL OR isnan({cell}))"
     if test == "missing":
@@ -355,9 +361,14 @@ def _sql(condition: Condition, encoding: Encoding, quote: str) -> str:
     return f"({missing} OR ({known}))" if or_missing else f"({known})"
 
 
-def _one_of(name: str, texts: Sequence[str], known: Sequence[str], *, missing: bool) -> str:
+def _one_of(
+    name: str, texts: Sequence[str], known: Sequence[str], *, missing: bool, dialect: str
+) -> str:
     def listed(some: Sequence[str]) -> str:
-        return ", ".join("'" + each.replace("\\", "\\\\").replace("'", "''") + "'" for each in some)
+        plain = (each.replace("'", "''") for each in some)
+        if dialect == "spark":
+            plain = (each.replace("\\", "\\\\").replace("''", "\\'") for each in plain)
+        return ", ".join(f"'{each}'" for each in plain)
 
     if not missing:
         return f"{name} IN ({listed(texts)})"
