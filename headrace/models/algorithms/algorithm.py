@@ -181,6 +181,18 @@ class Algorithm:
         guarded = Guarded(bare, self.name, self.tasks, self.budget, self.instead, self.weights)
         object.__setattr__(self, "fit", guarded)
 
+    def check_budget(self, rows: int, columns: int) -> None:
+        """As `fit` does first, for callers that want to know before anything is started.
+
+        Args:
+            rows: Rows with a weight above zero.
+            columns: Of the matrix.
+
+        Raises:
+            UsageError: It is over the budget; the hint offers the choices.
+        """
+        check_budget(self.name, self.budget, self.instead, rows=rows, columns=columns)
+
 
 @dataclass(frozen=True)
 class Guarded:
@@ -224,7 +236,8 @@ class Guarded:
             message = f"{self.name} learns no {train.task} target"
             raise UsageError(message, hint=f"it learns {', '.join(sorted(self.tasks))}")
         kept = self._weighted(train)
-        self._check_budget(*kept.X.shape)
+        rows, columns = kept.X.shape
+        check_budget(self.name, self.budget, self.instead, rows=rows, columns=columns)
         try:
             with threadpool_limits(1):
                 return self.fit(kept, parameters, seed=seed, validation=validation, metric=metric)
@@ -256,15 +269,19 @@ class Guarded:
             raise TrainingError(message, hint="look at the target, the split and the weights")
         return train
 
-    def _check_budget(self, rows: int, columns: int) -> None:
-        most, found = self.budget, {"rows": rows, "columns": columns, "cells": rows * columns}
-        over = [name for name, value in found.items() if value > getattr(most, name)]
-        if over:
-            told = ", ".join(f"{found[each]:,} {each} of {getattr(most, each):,}" for each in over)
-            message = f"{self.name} fits on one machine and is over its budget: {told}"
-            twins = f"`{'`, `'.join(self.instead)}`" if self.instead else "another algorithm"
-            raise UsageError(
-                message,
-                hint=f"take {twins}, fit a model per key, sample the rows in the spec, "
-                "or raise the budget of the entry; nothing is sampled unasked",
-            )
+
+def check_budget(
+    name: str, budget: Budget, instead: tuple[str, ...], *, rows: int, columns: int
+) -> None:
+    """Refuses a fit that is over its budget, and offers the choices."""
+    found = {"rows": rows, "columns": columns, "cells": rows * columns}
+    over = [each for each, value in found.items() if value > getattr(budget, each)]
+    if over:
+        told = ", ".join(f"{found[each]:,} {each} of {getattr(budget, each):,}" for each in over)
+        message = f"{name} fits on one machine and is over its budget: {told}"
+        twins = f"`{'`, `'.join(instead)}`" if instead else "another algorithm"
+        raise UsageError(
+            message,
+            hint=f"take {twins}, fit a model per key, sample the rows in the spec, "
+            "or raise the budget of the entry; nothing is sampled unasked",
+        )

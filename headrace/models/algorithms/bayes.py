@@ -169,8 +169,7 @@ def _fit_quadratic(
     for code in estimator["present"]:
         rows, mass = X[train.y == code], weight[train.y == code]
         mean = np.average(rows, axis=0, weights=mass)
-        free = max(mass.sum() - mass.mean(), mass.mean())  # n - 1 of equal weights
-        covariance = ((rows - mean).T * mass) @ (rows - mean) / free
+        covariance = ((rows - mean).T * mass) @ (rows - mean) / mass.sum()
         values, vectors = np.linalg.eigh(covariance)
         values = np.maximum((1 - drawn) * values + drawn, _LEAST)
         means.append(mean)

@@ -231,13 +231,17 @@ def _fit_histograms(
     metric: Metric,  # noqa: ARG001
 ) -> Fitted:
     """Boosts; of scikit-learn's object the nodes of its trees are kept, round by output."""
+    import numpy as np
+
     estimator = described(train)
     if one_class(estimator):
         return Fitted(estimator)
     kind = "Regressor" if train.task is Task.REGRESSION else "Classifier"
     given = {**parameters, "early_stopping": False, "random_state": seed}
     model = made(f"sklearn.ensemble.HistGradientBoosting{kind}", given)
-    model.fit(train.X, train.y, **weighted(train))
+    # A column of nulls has no bins; as one of zeros it is never split.
+    X = np.where(np.isnan(train.X).all(axis=0), 0.0, train.X)
+    model.fit(X, train.y, **weighted(train))
     found = {
         "columns": train.X.shape[1],
         "start": model._baseline_prediction.ravel(),  # noqa: SLF001  # it has no public name

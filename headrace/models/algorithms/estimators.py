@@ -69,14 +69,16 @@ def dense(X: Matrix) -> Floats:
 def in_blocks(predict: Callable[[Floats], Floats], X: Matrix) -> Floats:
     """Predicts dense blocks of one size, so that a row's result has no part in its neighbours'."""
     import numpy as np
+    from threadpoolctl import threadpool_limits
 
     parts = []
-    for start in range(0, X.shape[0], BLOCK):
-        part = dense(X[start : start + BLOCK])
-        rows = len(part)
-        padded = np.zeros((BLOCK, X.shape[1]))
-        padded[:rows] = part
-        parts.append(np.asarray(predict(padded), dtype=np.float64)[:rows])
+    with threadpool_limits(1):
+        for start in range(0, X.shape[0], BLOCK):
+            part = dense(X[start : start + BLOCK])
+            rows = len(part)
+            padded = np.zeros((BLOCK, X.shape[1]))
+            padded[:rows] = part
+            parts.append(np.asarray(predict(padded), dtype=np.float64)[:rows])
     return np.concatenate(parts) if parts else np.empty(0)
 
 

@@ -143,17 +143,16 @@ def _best(rows: _Rows, *, least: int, bins: int, most: int) -> list[Condition] |
         if least <= inside.sum() <= size - least:
             ranked.append((_gain(rows, inside), [condition], inside))
     ranked.sort(key=lambda each: -each[0])
-    beam = ranked[:_BEAM]
+    single = beam = ranked[:_BEAM]
     for _ in range(most - 1):
         wider = []
         for _, when, inside in beam:
-            for _, (condition,), other in ranked[:_BEAM]:
+            for _, (condition,), other in single:
                 both = inside & other
                 if condition not in when and least <= both.sum() < inside.sum():
                     wider.append((_gain(rows, both), [*when, condition], both))
         beam = sorted(wider, key=lambda each: -each[0])[:_BEAM]
         ranked = sorted([*ranked, *beam], key=lambda each: -each[0])
-        beam = [each for each in beam if each[0] > 0]
     return ranked[0][1] if ranked and ranked[0][0] > 0 else None
 
 
