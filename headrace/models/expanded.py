@@ -294,7 +294,7 @@ def fit_splines(
     validation: Samples | None,
     metric: Metric,  # noqa: ARG001  # log loss or squared error
 ) -> Fitted:
-    """A line, or logistic regression, on cubic B-splines; `C` is chosen on validation if not given."""
+    """A line, or logistic regression, on cubic B-splines; validation chooses `C`."""
     given = {"C": None, "time_limit": None, **parameters}
     grid = (0.01, 0.1, 1.0, 10.0, 100.0)
     return _fitted(train, validation, given, _learn_splines(train), _splines, grid=grid)
