@@ -47,14 +47,14 @@ from spark_jobs.newest import Facts, newest
 from spark_jobs.point_in_time import Aggregate, Moments, carried, keyed
 
 _STAMPS = ("_interval", "_at", "_fingerprint", "_labels")
+_OFFENDERS = 5  # keys that a message names
+_DAY = timedelta(days=1)
 _WHOLE: tuple[type[DataType], ...] = (ByteType, ShortType, IntegerType, LongType)
 _TARGETS: dict[Task, tuple[type[DataType], ...]] = {
     Task.BINARY: (BooleanType,),
     Task.MULTICLASS: (StringType, *_WHOLE),
     Task.REGRESSION: (*_WHOLE, FloatType, DoubleType, DecimalType),
 }
-_OFFENDERS = 5  # keys that a message names
-_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True)

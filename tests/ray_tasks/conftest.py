@@ -89,11 +89,11 @@ def gold_rows(day, *, signal=1.0, seed=0, wind=None, told=False, outcome=None):
     )
 
 
-def write_gold(lake, days, *, halves=False, replace=False, **of_rows):
+def write_gold(lake, days, *, halves=False, replace=False, few=ROWS, **of_rows):
     """Writes days of gold, as one file each or as two halves in the other order."""
     table, files = lake.gold("flights"), []
     for day in days:
-        rows = gold_rows(day, **of_rows)
+        rows = gold_rows(day, **of_rows).slice(0, few)
         parts = [rows.slice(30), rows.slice(0, 30)] if halves else [rows]
         files += [stage_file(table, part, partition={"_interval": day}) for part in parts]
     unit = application_id("flights", "features", f"{days[0]} to {days[-1]}")

@@ -169,7 +169,6 @@ def test_whole_numbers_as_classes_are_predicted_as_such(lake, declared, gold, da
 def test_a_class_that_comes_after_training_counts_against_every_model(
     lake, declared, gold, days, moment
 ):
-    """Also where the champion knows a class that the challenger does not."""
     later = with_cells(states, {0: "diverted", 1: "lost"})
     gold(lake, days[:30], outcome=states)
     gold(lake, days[30:50], outcome=later)
@@ -184,8 +183,10 @@ def test_a_class_that_comes_after_training_counts_against_every_model(
         assert math.isfinite(entry["validation"]["log_loss"])
     # A probability of zero costs 36; one row in 30 has one.
     assert result.detail["test"][0]["metrics"]["log_loss"]["value"] > 36 / 30
+    # The next challenger has learned these classes, and meets a champion that has not.
     again = trained_at(pipeline, lake, moment + timedelta(days=5))
-    assert [row["role"] for row in again.detail["test"]][-1] in {"baseline", "champion"}
+    met = {row["role"]: row["metrics"]["log_loss"]["value"] for row in again.detail["test"]}
+    assert met["winner"] < 0.9 < 36 / 30 < met["champion"]
 
 
 def test_a_class_of_one_row_is_a_class(lake, declared, gold, days, moment):
@@ -196,6 +197,21 @@ def test_a_class_of_one_row_is_a_class(lake, declared, gold, days, moment):
     assert result.detail["decision"]["promoted"]
     model = headrace.open(lake.root).model("flights")
     assert model.classes.labels == ("diverted", "early", "late", "on time")
+
+
+@pytest.mark.parametrize("task", list(TARGETS), ids=str)
+def test_three_rows_of_each_part_are_learned_from_and_promote_nobody(
+    task, lake, declared, gold, days
+):
+    cells = {0: "late", 1: "early"} if task is Task.MULTICLASS else {}
+    gold(lake, days[:3], few=3, outcome=with_cells(OUTCOMES[task], cells))
+    split = {"validation": "1 days", "test": "1 days"}
+    pipeline = declared_for({**declared, "split": split}, task)
+    result = trained_at(pipeline, lake, days[3])
+    assert result.rows["train"] == 3
+    assert not result.detail["decision"]["promoted"]
+    assert "at least 5 are needed" in result.detail["decision"]["sentence"]
+    assert headrace.open(lake.root).model("flights").classes.task is task
 
 
 @pytest.mark.parametrize("value", [float("inf"), -float("inf"), float("nan")])

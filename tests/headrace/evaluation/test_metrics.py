@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
@@ -60,7 +60,7 @@ def test_a_gain_is_positive_where_the_candidate_is_better():
     assert Metric.LOG_LOSS.gain(0.3, 0.4) > 0
 
 
-# Sixteenths: sums of a row are exact, and ties the rule; 0 and 1 are there, too.
+# Small whole numbers by their sum: ties are the rule, and 0 and 1 are there, too.
 CLASSES = 4
 shares = st.lists(st.integers(0, 4), min_size=CLASSES, max_size=CLASSES).filter(sum)
 classified = st.lists(
@@ -85,6 +85,7 @@ def of_scikit_learn(y, score):
     }
 
 
+@settings(deadline=None)  # scikit-learn takes its time
 @given(rows=classified)
 def test_metrics_of_classes_are_those_of_scikit_learn_ties_included(rows):
     y, score = classes_and_scores(rows)
@@ -100,6 +101,7 @@ distant = st.lists(st.tuples(values, values), min_size=2, max_size=60).filter(
 )
 
 
+@settings(deadline=None)  # scikit-learn takes its time
 @given(rows=distant)
 def test_metrics_of_values_are_those_of_scikit_learn(rows):
     y, score = (np.array(column) for column in zip(*rows, strict=True))
@@ -116,6 +118,7 @@ def test_metrics_of_values_are_those_of_scikit_learn(rows):
 
 
 @pytest.mark.parametrize("task", [Task.MULTICLASS, Task.REGRESSION])
+@settings(deadline=None)  # scikit-learn takes its time
 @given(data=st.data())
 def test_for_every_task_a_block_of_weight_two_counts_like_its_rows_twice(task, data):
     rows = data.draw(classified if task is Task.MULTICLASS else distant)

@@ -195,3 +195,21 @@ def test_a_staged_file_that_is_gone_is_not_committed(table):
     with pytest.raises(CommitConflict, match="are gone"):
         commit(table, [file], schema=rows.schema, unit="weather/check/b10")
     assert Table(table).arrow().num_rows == 40
+
+
+def test_maps_such_as_probabilities_are_merged_and_read_alike_by_all(lake):
+    path, kind = lake.scores("states"), pa.map_(pa.string(), pa.float64())
+    for number in range(10):
+        told = [[("early", 0.25), ("late", number / 7)], [("early", -0.0)], [], None]
+        rows = pa.table({"id": range(4), "probabilities": pa.array(told, kind)})
+        files = [stage_file(path, rows)]
+        commit(path, files, schema=rows.schema, unit=application_id("states", "score", f"{number}"))
+    before = Table(path).arrow()
+    assert merge(path).made
+    after = Table(path)
+    assert len(after.files) == 1
+    assert texts(after.arrow().to_pylist()) == texts(before.to_pylist())
+    scores = after.delta.to_pyarrow_dataset()  # noqa: F841 - DuckDB finds it by its name
+    ((late,),) = duckdb.sql("select sum(probabilities['late']) from scores").fetchall()
+    assert late == pytest.approx(sum(range(10)) / 7)
+    assert pl.read_delta(path.as_posix()).height == 40
