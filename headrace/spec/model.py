@@ -15,7 +15,7 @@ from pydantic import Field, PrivateAttr, StrictBool, StringConstraints, model_va
 from headrace.errors import UsageError
 from headrace.evaluation.metric import METRICS, Metric
 from headrace.models.algorithms.algorithm import Task
-from headrace.spec.fields import Columns, Day, Days, Declared, Duration, Name, Zone
+from headrace.spec.fields import Columns, Day, Days, Declared, Limit, Name, Zone
 from headrace.spec.forms import Features
 from headrace.spec.problems import unknown
 
@@ -201,7 +201,7 @@ class Training(Declared):
     preset: Literal["quick", "good", "best"] | None = Field(
         None, description="many models as one, fitted beside `algorithms` or alone"
     )
-    time_limit: Duration = Field(
+    time_limit: Limit = Field(
         timedelta(minutes=10), description="for each of the two fits of the preset"
     )
     metric: Metric = Field(
