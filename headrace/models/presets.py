@@ -167,23 +167,23 @@ def _small(profile: Profile) -> Iterator[Member]:
     regression = profile.task is Task.REGRESSION
     rows, width = profile.rows, profile.width
     yield _LINEAR
-    if width <= _NEIGHBORS_WIDTH:
-        yield from _KNN
-    yield _QUAD
     yield _LGB
     yield _MLP
-    yield _LGB_LARGE
-    yield _forest(rows)
     yield _XGB
+    yield _forest(rows)
+    yield _QUAD
+    yield _LGB_LARGE
     if rows <= _KERNEL_ROWS and rows * width <= _KERNEL_CELLS:
         yield from (_SVR,) if regression else _SVM
     if regression and rows <= _PROCESS_ROWS and width <= _PROCESS_WIDTH:
         yield _GP
     if regression:
         yield _LGB_LIN
+    yield _CAT
     yield _LGB_SMALL
     yield _LGB_XT
-    yield _CAT
+    if width <= _NEIGHBORS_WIDTH:
+        yield from _KNN
     if not regression:
         yield _MLP_SOFT
     if profile.skew > _SKEWED:
