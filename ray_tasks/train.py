@@ -21,6 +21,7 @@ from headrace.evaluation.audit.judgement import Judgement
 from headrace.lake import Lake
 from headrace.models import provenance, registry
 from headrace.models.algorithms import baselines, named
+from headrace.models.algorithms.algorithm import Algorithm, Parameters
 from headrace.models.registry import Alias
 from headrace.settings import Settings
 from headrace.spec.model import Pipeline
@@ -136,8 +137,19 @@ def _algorithms(pipeline: Pipeline) -> dict[str, Any]:
     entries = [
         *baselines(pipeline.target.task),
         *(named(name) for name in pipeline.training.algorithms),
+        *_preset(pipeline),
     ]
     return {entry.name: entry for entry in entries}
+
+
+def _preset(pipeline: Pipeline) -> list[Algorithm]:
+    """The preset as one more candidate, with what the pipeline says of it."""
+    training = pipeline.training
+    if training.preset is None:
+        return []
+    seconds = training.time_limit.total_seconds()
+    given: Parameters = {"preset": str(training.preset), "time_limit": seconds}
+    return [replace(named("preset"), defaults=given)]
 
 
 def _result(

@@ -21,11 +21,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
+import pyarrow as pa
 
 from headrace.errors import CorruptArtifact, UsageError
 from headrace.models.algorithms import named
-from headrace.models.algorithms.algorithm import Task
-from headrace.models.bag import Bag
+from headrace.models.algorithms.algorithm import Fitted as FittedEntry
+from headrace.models.algorithms.algorithm import Matrix, Parameters, Samples, Task
+from headrace.models.bag import Bag, Member
 from headrace.models.encoding import Encoding
 from headrace.models.formats import as_json
 from headrace.models.frame import Columns, as_frame
@@ -36,7 +38,7 @@ from headrace.models.runner import ROUNDS, dealt, run
 if TYPE_CHECKING:
     import pandas as pd
 
-    from headrace.evaluation.metrics import Floats
+    from headrace.evaluation.metrics import Floats, Integers, Metric
 
 _MANIFEST, _BAG = "manifest.json", "bag.zip"
 _EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -108,11 +110,7 @@ class Fitted:
             "classes": list(self.classes),
             "told": [dict(each) for each in self.told],
         }
-        target = io.BytesIO()
-        with zipfile.ZipFile(target, "w") as file:
-            file.writestr(zipfile.ZipInfo(_MANIFEST, _EPOCH), as_json(manifest))
-            file.writestr(zipfile.ZipInfo(_BAG, _EPOCH), self.bag.to_bytes())
-        return target.getvalue()
+        return _packed(manifest, self.bag)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
@@ -121,20 +119,14 @@ class Fitted:
         Raises:
             CorruptArtifact: It is not one.
         """
-        try:
-            with zipfile.ZipFile(io.BytesIO(data)) as file:
-                told = json.loads(file.read(_MANIFEST))
-                bag = Bag.from_bytes(file.read(_BAG))
-            return cls(
-                columns=Columns.from_json(told["columns"]),
-                encoding=Encoding.from_json(told["encoding"]),
-                bag=bag,
-                classes=tuple(told["classes"]),
-                told=tuple(told["told"]),
-            )
-        except (KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
-            message = f"this is no fitted model: {error!r}"
-            raise CorruptArtifact(message, hint="fit again") from error
+        told, bag = _unpacked(data)
+        return cls(
+            columns=Columns.from_json(told["columns"]),
+            encoding=Encoding.from_json(told["encoding"]),
+            bag=bag,
+            classes=tuple(told["classes"]),
+            told=tuple(told["told"]),
+        )
 
     def save(self, path: str | Path) -> None:
         """Writes `to_bytes` to a file."""
@@ -210,25 +202,23 @@ def fit(
     table = columns.table(frame)
     encoding = Encoding.fit(table, table.column_names, form="codes")
     weights = None if weight is None else np.asarray(weight, dtype=np.float64)[rows]
-    chosen = members(preset, _profile(kind, encoding, target, len(classes)))
     count = min(folds(preset, len(target)), len(target))
     grouped = None if groups is None else pd.factorize(np.asarray(groups)[rows])[0]
     if split is not None:
         dealt_so = np.asarray(split, dtype=np.int64)[rows][None, :]
     else:
-        rounds = ROUNDS if preset == "best" else 1
-        dealt_so = dealt(target, kind, count, rounds=rounds, seed=seed, groups=grouped)
+        dealt_so = dealt(target, kind, count, rounds=_rounds(preset), seed=seed, groups=grouped)
     nothing = not columns.sources or len(np.unique(target)) == 1 or count == 1
-    forms = {named(member.algorithm).needs.categories for member in chosen}
-    problem = Problem(
-        matrices={form: replace(encoding, form=form).matrix(table) for form in sorted(forms)},
+    problem, chosen = _problem(
+        table,
+        encoding,
         y=target,
-        categorical=encoding.categorical,
         task=kind,
         classes=len(classes),
         folds=dealt_so,
         weight=weights,
         seed=seed,
+        preset=preset,
     )
     outcome = run(
         problem,
@@ -239,6 +229,152 @@ def fit(
         workers=workers,
     )
     return Fitted(columns, encoding, outcome.bag, classes, outcome.told, outcome.held)
+
+
+@dataclass(frozen=True)
+class OfMatrix:
+    """A fitted preset that predicts rows of a matrix of `codes`.
+
+    Attributes:
+        encoding: From the matrix, as a table, to the members' matrices.
+        bag: The estimators.
+    """
+
+    encoding: Encoding
+    bag: Bag
+
+    def predict(self, X: Matrix) -> Floats:
+        """As `Algorithm.predict` of the task."""
+        rows = len(X)
+        table = _as_table(X, self.encoding.categorical)
+        found = self.bag.predict(
+            {form: replace(self.encoding, form=form).matrix(table) for form in self.bag.forms}
+            if rows
+            else {},
+            rows=rows,
+        )
+        return found[:, 1].copy() if self.bag.task is Task.BINARY else found
+
+    def to_bytes(self) -> bytes:
+        """One file, as `Fitted.to_bytes`."""
+        return _packed({"encoding": self.encoding.to_json()}, self.bag)
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        """What `to_bytes` wrote.
+
+        Raises:
+            CorruptArtifact: It is not that.
+        """
+        told, bag = _unpacked(data)
+        return cls(Encoding.from_json(told["encoding"]), bag)
+
+
+def fit_matrix(
+    train: Samples, *, preset: Preset, time_limit: float, seed: int, cores: int | None = None
+) -> OfMatrix:
+    """Fits a preset to samples of the form `codes`; see `fit`."""
+    began = time.monotonic()
+    table = _as_table(train.X, train.categorical)
+    encoding = Encoding.fit(table, table.column_names, form="codes")
+    rows = len(train.y)
+    count = min(folds(preset, rows), rows)
+    problem = _problem(
+        table,
+        encoding,
+        y=train.y,
+        task=train.task,
+        classes=max(train.classes, 2) if train.task is not Task.REGRESSION else 0,
+        folds=dealt(train.y, train.task, max(count, 1), rounds=_rounds(preset), seed=seed),
+        weight=train.weight,
+        seed=seed,
+        preset=preset,
+    )
+    chosen = () if count == 1 or len(np.unique(train.y)) == 1 else problem[1]
+    found = run(problem[0], chosen, time_limit=time_limit, cores=cores or _cores(), began=began)
+    return OfMatrix(encoding, found.bag)
+
+
+def fit_entry(
+    train: Samples,
+    parameters: Parameters,
+    *,
+    seed: int,
+    validation: Samples | None,  # noqa: ARG001  # members are judged out of fold
+    metric: Metric,  # noqa: ARG001  # log loss or squared error
+) -> FittedEntry:
+    """`fit_matrix` as an entry of the catalogue; of the rows of `train` alone."""
+    given: dict[str, Any] = {"preset": "best", "time_limit": 600.0, **parameters}
+    return FittedEntry(fit_matrix(train, seed=seed, **given))
+
+
+def predict_entry(estimator: OfMatrix, X: Matrix) -> Floats:
+    """What an entry of the catalogue predicts."""
+    return estimator.predict(X)
+
+
+def _as_table(X: Matrix, categorical: Sequence[int]) -> pa.Table:
+    """Codes of categories as texts that sort like them; missing as null."""
+    held = set(categorical)
+    columns: dict[str, Any] = {}
+    for i in range(X.shape[1]):
+        cells, absent = X[:, i], np.isnan(X[:, i])
+        if i in held:
+            texts = np.char.zfill(np.where(absent, 0, cells).astype(np.int64).astype(str), 9)
+            columns[str(i)] = pa.array(texts.tolist(), pa.string(), mask=absent)
+        else:
+            columns[str(i)] = pa.array(cells, pa.float64(), mask=absent)
+    return pa.table(columns)
+
+
+def _rounds(preset: Preset) -> int:
+    return ROUNDS if preset == "best" else 1
+
+
+def _problem(
+    table: pa.Table,
+    encoding: Encoding,
+    *,
+    y: Floats,
+    task: Task,
+    classes: int,
+    folds: Integers,
+    weight: Floats | None,
+    seed: int,
+    preset: Preset,
+) -> tuple[Problem, tuple[Member, ...]]:
+    """What the members work on, and who they are."""
+    chosen = members(preset, _profile(task, encoding, y, classes))
+    forms = sorted({named(member.algorithm).needs.categories for member in chosen})
+    matrices = {form: replace(encoding, form=form).matrix(table) for form in forms}
+    problem = Problem(
+        matrices=matrices,
+        y=y,
+        categorical=encoding.categorical,
+        task=task,
+        classes=classes,
+        folds=folds,
+        weight=weight,
+        seed=seed,
+    )
+    return problem, chosen
+
+
+def _packed(manifest: Mapping[str, Any], bag: Bag) -> bytes:
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w") as file:
+        file.writestr(zipfile.ZipInfo(_MANIFEST, _EPOCH), as_json(manifest))
+        file.writestr(zipfile.ZipInfo(_BAG, _EPOCH), bag.to_bytes())
+    return target.getvalue()
+
+
+def _unpacked(data: bytes) -> tuple[dict[str, Any], Bag]:
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as file:
+            return json.loads(file.read(_MANIFEST)), Bag.from_bytes(file.read(_BAG))
+    except (KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
+        message = f"this is no fitted model: {error!r}"
+        raise CorruptArtifact(message, hint="fit again") from error
 
 
 def _cores() -> int:

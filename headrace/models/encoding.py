@@ -106,7 +106,7 @@ class Encoding:
             for place, values in enumerate(cells):
                 dense[:, place] = values
             return dense
-        return _one_hot(self.columns, cells, rows=rows.num_rows)
+        return one_hot(self.columns, cells, rows=rows.num_rows)
 
     def to_json(self) -> dict[str, Any]:
         """The encoding as JSON values."""
@@ -222,8 +222,16 @@ def _numbers(column: pa.ChunkedArray) -> Floats:
     return numbers
 
 
-def _one_hot(columns: Sequence[Column], cells: Sequence[Floats], *, rows: int) -> Matrix:
-    """Each feature fills at most one cell of a row: its value, its category, or its missing."""
+def one_hot(columns: Sequence[Column], cells: Sequence[Floats], *, rows: int) -> Matrix:
+    """Columns of cells to a sparse matrix.
+
+    Each feature fills at most one cell of a row: its value, its category, or its missing.
+
+    Args:
+        columns: The features.
+        cells: Of each a number, or the code of a category, per row; NaN where missing.
+        rows: How many rows there are.
+    """
     from scipy.sparse import csr_matrix  # type: ignore[import-untyped]  # it ships no types
 
     place = np.empty((rows, len(columns)), dtype=np.int32)

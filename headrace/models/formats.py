@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from headrace.errors import CorruptArtifact
-from headrace.models.trees import check_booster, check_tree, check_trees
+from headrace.models.trees import check_booster, check_nodes, check_tree, check_trees
 
 # What a skops file may hold, as (loader, type); anything else is refused before it is loaded.
 _SKLEARN = (
@@ -21,6 +21,8 @@ _SKLEARN = (
     "ensemble._forest.ExtraTreesRegressor",
     "ensemble._forest.RandomForestClassifier",
     "ensemble._forest.RandomForestRegressor",
+    "ensemble._weight_boosting.AdaBoostClassifier",
+    "ensemble._weight_boosting.AdaBoostRegressor",
     "tree._classes.DecisionTreeClassifier",
     "tree._classes.DecisionTreeRegressor",
     "tree._classes.ExtraTreeClassifier",
@@ -41,6 +43,8 @@ TRUSTED = frozenset(
     }
 )
 _SCHEMA = "schema.json"
+_ENSEMBLE = "ensemble.json"
+_ARRAYS = ("coef", "intercept")  # of an ensemble; JSON keeps each number to the bit
 _NPY = b"\x93NUMPY"  # how an array begins; numpy would open an archive, too
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the least that a zip file can say
 
@@ -147,6 +151,8 @@ def _load_skops(data: bytes) -> Any:  # noqa: ANN401  # any estimator of scikit-
         message = "the skops file holds no estimator"
         raise ValueError(message)
     _check_trees(estimator, features=0)
+    for nodes in (nodes for trees in estimator.get("rounds", ()) for nodes in trees):
+        check_nodes(nodes, features=estimator["columns"])
     return estimator
 
 
@@ -236,9 +242,63 @@ def _load_arrays(data: bytes) -> dict[str, Any]:
     return estimator
 
 
+def _dump_preset(estimator: Any) -> bytes:  # noqa: ANN401  # automl.OfMatrix, loaded on use
+    data: bytes = estimator.to_bytes()
+    return data
+
+
+def _load_preset(data: bytes) -> Any:  # noqa: ANN401  # automl.OfMatrix, loaded on use
+    from headrace.models.automl import OfMatrix
+
+    return OfMatrix.from_bytes(data)
+
+
+def _dump_ensemble(estimator: Any) -> bytes:  # noqa: ANN401  # a dict with `members`
+    """A zip, nothing packed: a JSON of the whole, and each member in its own format."""
+    from headrace.models.algorithms import named
+
+    told = {name: value for name, value in estimator.items() if name != "members"}
+    told |= {name: told[name].tolist() for name in _ARRAYS if name in told}
+    told["members"] = [
+        {name: member[name] for name in ("algorithm", "columns")} for member in estimator["members"]
+    ]
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w") as file:
+        file.writestr(zipfile.ZipInfo(_ENSEMBLE, _EPOCH), as_json(told))
+        for number, member in enumerate(estimator["members"]):
+            content = FORMATS[named(member["algorithm"]).save_as].dump(member["estimator"])
+            file.writestr(zipfile.ZipInfo(str(number), _EPOCH), content)
+    return target.getvalue()
+
+
+def _load_ensemble(data: bytes) -> Any:  # noqa: ANN401  # a dict with `members`
+    import numpy as np
+
+    from headrace.models.algorithms import named
+
+    with zipfile.ZipFile(io.BytesIO(data)) as file:
+        members = file.infolist()
+        if any(member.compress_type != zipfile.ZIP_STORED for member in members):
+            message = "not an ensemble of ours: members packed"
+            raise ValueError(message)
+        estimator = json.loads(file.read(_ENSEMBLE))
+        for number, member in enumerate(estimator["members"]):
+            form = FORMATS[named(member["algorithm"]).save_as]
+            if form is FORMATS["ensemble"]:
+                message = "an ensemble within an ensemble"
+                raise ValueError(message)
+            member["estimator"] = form.load(file.read(str(number)))
+    for name in _ARRAYS:
+        if name in estimator:
+            estimator[name] = np.array(estimator[name], dtype=np.float64)
+    return estimator
+
+
 FORMATS = {
+    "preset": Format(".zip", _dump_preset, _load_preset),
     "arrays": Format(".npz", _dump_arrays, _load_arrays),
     "catboost_cbm": Format(".cbm", _dump_catboost, _load_catboost),
+    "ensemble": Format(".zip", _dump_ensemble, _load_ensemble),
     "json": Format(".json", as_json, json.loads),
     "lightgbm_text": Format(".txt", _dump_lightgbm, _load_lightgbm),
     "skops": Format(".skops", _dump_skops, _load_skops),

@@ -17,6 +17,7 @@ _SMALL = 20_000  # rows; up to here order and folds are those of small tables
 _FOLDS = {"quick": (5, 5), "good": (5, 5), "best": (8, 5)}  # small, large
 _SKEWED = 1.0  # a positive target beyond is learned as its logarithm, too
 _PATIENCE = 100  # rounds
+_FOREST_BYTES = 6e8
 _NEIGHBORS_WIDTH = 60  # columns; beyond, neighbours are slow to find and far away
 _KERNEL_ROWS, _KERNEL_CELLS = 6_000, 600_000
 _PROCESS_ROWS, _PROCESS_WIDTH = 2_000, 150
@@ -142,9 +143,12 @@ _SVR = Member("svr", "svr", {"C": 10.0})
 _GP = Member("gp", "gaussian_process_ard", {"time_limit": None})
 
 
-def _forest(rows: int) -> Member:
-    """Leaves grow with the rows, or the forest would fill the memory."""
-    given = {"n_estimators": 300, "min_samples_leaf": max(1, rows // 20_000), "time_limit": None}
+def _forest(profile: Profile) -> Member:
+    """As many trees as fit into memory: a node holds a share of each class, a leaf about a row."""
+    leaf = max(1, profile.rows // 20_000)
+    tree_bytes = 1.5 * profile.rows / leaf * (64 + 8 * max(profile.classes, 1))
+    trees = min(300, max(50, int(_FOREST_BYTES / tree_bytes)))
+    given = {"n_estimators": trees, "min_samples_leaf": leaf, "time_limit": None}
     return Member("et", "extra_trees", given, refit=True)
 
 
@@ -157,7 +161,7 @@ def members(preset: Preset, profile: Profile) -> tuple[Member, ...]:
     if preset == "quick":
         return (_LINEAR, _LGB)
     if preset == "good":
-        return (_LINEAR, _LGB, _MLP, _LGB_LARGE, _forest(profile.rows))
+        return (_LINEAR, _LGB, _MLP, _LGB_LARGE, _forest(profile))
     found = _small(profile) if profile.rows <= _SMALL else _large(profile)
     return tuple(member for member in found if catboost or member.algorithm != "catboost")
 
@@ -167,23 +171,23 @@ def _small(profile: Profile) -> Iterator[Member]:
     regression = profile.task is Task.REGRESSION
     rows, width = profile.rows, profile.width
     yield _LINEAR
-    if width <= _NEIGHBORS_WIDTH:
-        yield from _KNN
-    yield _QUAD
     yield _LGB
     yield _MLP
-    yield _LGB_LARGE
-    yield _forest(rows)
     yield _XGB
+    yield _forest(profile)
+    yield _QUAD
+    yield _LGB_LARGE
     if rows <= _KERNEL_ROWS and rows * width <= _KERNEL_CELLS:
         yield from (_SVR,) if regression else _SVM
     if regression and rows <= _PROCESS_ROWS and width <= _PROCESS_WIDTH:
         yield _GP
     if regression:
         yield _LGB_LIN
+    yield _CAT
     yield _LGB_SMALL
     yield _LGB_XT
-    yield _CAT
+    if width <= _NEIGHBORS_WIDTH:
+        yield from _KNN
     if not regression:
         yield _MLP_SOFT
     if profile.skew > _SKEWED:
@@ -201,7 +205,7 @@ def _large(profile: Profile) -> Iterator[Member]:
     if profile.skew > _SKEWED:
         yield from _of_logarithm()
     yield _MLP
-    yield _forest(profile.rows)
+    yield _forest(profile)
     if profile.width <= _NEIGHBORS_WIDTH:
         yield _KNN[0]
     yield _LGB

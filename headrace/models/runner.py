@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 ROUNDS = 4  # partitions into folds, at most
 _SHORT_S = 10.0  # a limit below pays for no processes beside
 _KEPT = 0.95  # of the limit goes into fits
+_SHARE = 0.35  # of all time, for one member at most
+_LEAST_S = 0.4  # for a fit; a member with less is not begun
 _GRACE_S = 5.0  # beyond twice its time, before a job is given up
 _FINISH_S = 0.2  # of each fit's end: reading what was predicted
 _POOL_S = 0.6  # at least, for what follows the last fit
@@ -166,7 +168,9 @@ class _Schedule:
         stop: float,
     ) -> None:
         self._problem, self._workers, self._stop = problem, workers, stop
-        self._most = max(stop - time.monotonic(), 0.0) / 2 * len(workers)  # core-seconds of one
+        self._most = (
+            max(stop - time.monotonic(), 0.0) * _SHARE * len(workers)
+        )  # core-seconds of one
         self._lock = threading.Lock()
         self.tallies: list[Tally] = []
         self.add(members, 0)
@@ -223,10 +227,11 @@ class _Schedule:
         jobs = len(tally.waiting) + len(tally.done) + tally.running
         turns = -(-(len(tally.waiting) + tally.running) // cores)
         seconds = min(left / turns, self._most / jobs)
-        if seconds <= 0:
+        begun = bool(tally.done or tally.running)
+        if seconds <= (0 if begun else min(_LEAST_S, self._most / jobs)):
             tally.error = "no time was left"
             return None
-        if not tally.done and not tally.running:  # not begun: is it worth it?
+        if not begun:
             known = [
                 t.seconds for t in self.tallies if t.member.name == tally.member.name and t.whole
             ]

@@ -234,6 +234,29 @@ def check_tree(tree: Any, *, features: int) -> None:  # noqa: ANN401  # sklearn'
         _refuse("its nodes are not sound", of="a scikit-learn tree")
 
 
+def check_nodes(nodes: Any, *, features: int) -> None:  # noqa: ANN401  # an array of records
+    """Refuses nodes of scikit-learn's gradient boosting that would be walked out of.
+
+    Args:
+        nodes: An array of records, a tree.
+        features: Columns of the matrix that it takes.
+
+    Raises:
+        ValueError: They are not sound.
+    """
+    leaf = nodes["is_leaf"] == 1
+    left, right = (np.where(leaf, -1, nodes[side].astype(np.int64)) for side in ("left", "right"))
+    sound = (
+        nodes.ndim == 1
+        and len(nodes) > 0
+        and _are_children(left, right, len(nodes))
+        and _within(nodes["feature_idx"][~leaf], features)
+        and not nodes["is_categorical"].any()
+    )
+    if not sound:
+        _refuse("its nodes are not sound", of="a scikit-learn tree")
+
+
 def _pairs(lines: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for line in lines.split("\n"):

@@ -23,6 +23,8 @@ NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _DURATION = re.compile(r"([0-9]{1,5})\s*(minute|hour|day|week)s?")
 _LONGEST = timedelta(days=36_525)  # moments stay within the calendar of Python and of Spark
 _FIRST, _LAST = date(1900, 1, 1), date(2199, 12, 31)
+_LIMIT = re.compile(r"([0-9]{1,5})\s*(s|m|h|seconds?|minutes?|hours?)")
+_SECONDS = {"s": 1, "m": 60, "h": 3600}
 _UNITS = {"day": 1440, "hour": 60, "minute": 1}  # in minutes
 _AT = re.compile(r"([0-9]{2}):([0-9]{2})(?: of the interval)?")
 _COUNTRY = re.compile(r"[A-Z]{2,3}")  # ISO 3166
@@ -60,6 +62,20 @@ def _in_words(value: timedelta) -> str:
     minutes = value // timedelta(minutes=1)
     unit, size = next((unit, size) for unit, size in _UNITS.items() if minutes % size == 0)
     return f"{minutes // size} {unit}s"
+
+
+def _limit(value: object) -> object:
+    match = _LIMIT.fullmatch(value.strip()) if isinstance(value, str) else None
+    if match is None:
+        if isinstance(value, timedelta):
+            return value
+        message = f"{shown(value)} is not a limit of time such as '30s' or '10m'"
+        raise ValueError(message)
+    return timedelta(seconds=int(match[1]) * _SECONDS[match[2][0]])
+
+
+def _in_seconds(value: timedelta) -> str:
+    return f"{value // timedelta(seconds=1)}s"
 
 
 def _positive(value: timedelta) -> timedelta:
@@ -139,6 +155,12 @@ Duration = Annotated[
     BeforeValidator(_duration),
     AfterValidator(_positive),
     PlainSerializer(_in_words, when_used="json"),
+]
+Limit = Annotated[
+    timedelta,
+    BeforeValidator(_limit),
+    AfterValidator(_positive),
+    PlainSerializer(_in_seconds, when_used="json"),
 ]
 Days = Annotated[Duration, AfterValidator(_whole_days)]
 Day = Annotated[date, BeforeValidator(_day)]

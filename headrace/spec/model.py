@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -15,7 +15,7 @@ from pydantic import Field, PrivateAttr, StrictBool, StringConstraints, model_va
 from headrace.errors import UsageError
 from headrace.evaluation.metric import METRICS, Metric
 from headrace.models.algorithms.algorithm import Task
-from headrace.spec.fields import Columns, Day, Days, Declared, Name, Zone
+from headrace.spec.fields import Columns, Day, Days, Declared, Limit, Name, Zone
 from headrace.spec.forms import Features
 from headrace.spec.problems import unknown
 
@@ -197,7 +197,13 @@ class Training(Declared):
     that day.
     """
 
-    algorithms: Annotated[tuple[Name, ...], Field(min_length=1)]
+    algorithms: tuple[Name, ...] = Field((), description="names of the catalogue")
+    preset: Literal["quick", "good", "best"] | None = Field(
+        None, description="many models as one, fitted beside `algorithms` or alone"
+    )
+    time_limit: Limit = Field(
+        timedelta(minutes=10), description="for each of the two fits of the preset"
+    )
     metric: Metric = Field(
         Metric.ROC_AUC, description="`log_loss` for multiclass and `rmse` for regression"
     )

@@ -11,7 +11,7 @@ from headrace.lake.claims import Disk, claimed
 
 COMMANDS = (
     *("validate", "plan", "run", "features", "train", "score", "backfill"),
-    *("models", "report", "audit", "profile"),
+    *("models", "report", "audit", "profile", "algorithms", "choose"),
 )
 ENGINES = ("pyspark", "ray", "prefect", "great_expectations")
 

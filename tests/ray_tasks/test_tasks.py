@@ -278,3 +278,24 @@ def test_a_champion_of_another_task_is_not_met_and_does_not_score(first, declare
 def replace_target(pipeline, other):
     target = pipeline.target.model_copy(update={"task": other.target.task})
     return pipeline.model_copy(update={"target": target})
+
+
+def test_a_preset_is_trained_promoted_and_scores(tmp_path, declared, gold, days, moment):
+    lake = Lake(tmp_path / "lake")
+    gold(lake, days, outcome=OUTCOMES[Task.REGRESSION])
+    training = {
+        **{name: value for name, value in declared["training"].items() if name != "algorithms"},
+        "preset": "quick",
+        "time_limit": "30s",
+    }
+    target = TARGETS[Task.REGRESSION]
+    pipeline = Pipeline.model_validate({**declared, "target": target, "training": training})
+    result = trained_at(pipeline, lake, moment)
+    (preset,) = (e for e in result.detail["leaderboard"] if e["candidate"] == "preset")
+    assert preset["params"] == {"preset": "quick", "time_limit": 30.0}
+    assert result.detail["decision"]["shipped"] == "preset"
+    score(pipeline, lake, Settings(lake=lake.root), intervals=[moment], run="r1")
+    found = Table(lake.scores("flights")).arrow(partitions={"_interval": {moment}})
+    rows = Table(lake.gold("flights")).arrow(partitions={"_interval": {moment}})
+    predicted = headrace.open(lake.root).model("flights").predict(rows.sort_by("number"))
+    assert found.sort_by("number").column("prediction").to_pylist() == predicted.tolist()

@@ -7,20 +7,38 @@ import difflib
 from headrace.errors import UsageError
 from headrace.models.algorithms.algorithm import Algorithm, Task
 from headrace.models.algorithms.baseline import BEST_LOOKUP, CLASS_PRIOR, MEAN, MEDIAN
-from headrace.models.algorithms.boosting import CATBOOST, LIGHTGBM, XGBOOST
-from headrace.models.algorithms.expanded import QUADRATIC, SPLINE_LINEAR
+from headrace.models.algorithms.bayes import NAIVE_BAYES, QDA
+from headrace.models.algorithms.boosting import (
+    ADABOOST,
+    CATBOOST,
+    HIST_GRADIENT_BOOSTING,
+    LIGHTGBM,
+    XGBOOST,
+)
+from headrace.models.algorithms.ensembles import BAGGING, BLENDING, STACKING, WEIGHTED_ENSEMBLE
 from headrace.models.algorithms.forests import DECISION_TREE, EXTRA_TREES, RANDOM_FOREST
-from headrace.models.algorithms.gaussian import GAUSSIAN_PROCESS_ARD
 from headrace.models.algorithms.kernels import GAUSSIAN_PROCESS, SVM, SVM_NYSTROEM, SVR
 from headrace.models.algorithms.linear import (
     ELASTIC_NET,
+    GLM,
     LASSO,
+    LDA,
     LINEAR_REGRESSION,
+    LINEAR_SVM,
     LOGISTIC_REGRESSION,
+    POLYNOMIAL,
     RIDGE,
 )
 from headrace.models.algorithms.neighbors import K_NEAREST_NEIGHBORS
-from headrace.models.algorithms.neural import REALMLP
+from headrace.models.algorithms.networks import MLP, RBF_NETWORK
+from headrace.models.algorithms.own import (
+    GAUSSIAN_PROCESS_ARD,
+    PRESET,
+    QUADRATIC,
+    REALMLP,
+    SPLINE_LINEAR,
+)
+from headrace.models.algorithms.rules import CHAID, DECISION_LIST
 
 CATALOGUE: tuple[Algorithm, ...] = (
     CLASS_PRIOR,
@@ -28,13 +46,21 @@ CATALOGUE: tuple[Algorithm, ...] = (
     MEDIAN,
     BEST_LOOKUP,
     LINEAR_REGRESSION,
+    POLYNOMIAL,
     RIDGE,
     LASSO,
     ELASTIC_NET,
+    GLM,
     LOGISTIC_REGRESSION,
+    LINEAR_SVM,
+    LDA,
+    NAIVE_BAYES,
+    QDA,
     DECISION_TREE,
     RANDOM_FOREST,
     EXTRA_TREES,
+    ADABOOST,
+    HIST_GRADIENT_BOOSTING,
     LIGHTGBM,
     XGBOOST,
     CATBOOST,
@@ -47,7 +73,23 @@ CATALOGUE: tuple[Algorithm, ...] = (
     SPLINE_LINEAR,
     QUADRATIC,
     REALMLP,
+    MLP,
+    RBF_NETWORK,
+    DECISION_LIST,
+    CHAID,
+    BAGGING,
+    STACKING,
+    BLENDING,
+    WEIGHTED_ENSEMBLE,
 )
+
+
+NOT_OFFERED = {
+    "quest": (
+        "no package of QUEST (Loh and Shih 1997) for Python is kept up; take `decision_tree`, "
+        "which is CART, or `chaid`, which also chooses its columns by tests"
+    ),
+}
 
 
 def names() -> tuple[str, ...]:
@@ -66,7 +108,7 @@ def named(name: str) -> Algorithm:
     Raises:
         UsageError: There is none; the message gives the nearest.
     """
-    for entry in CATALOGUE:
+    for entry in (*CATALOGUE, PRESET):  # asked for by `training.preset`, not among algorithms
         if entry.name == name:
             return entry
     near = difflib.get_close_matches(name, names(), n=1)
@@ -74,6 +116,26 @@ def named(name: str) -> Algorithm:
         f"no algorithm {name!r}" + (f"; did you mean {near[0]!r}?" if near else ""),
         hint=f"there are {', '.join(names())}",
     )
+
+
+def asked(name: str) -> Algorithm:
+    """The entry that people mean by a name: its own, or one of its aliases.
+
+    Raises:
+        UsageError: There is none; the message gives the nearest, or why it is not offered.
+
+    Example:
+        >>> asked("CART").name
+        'decision_tree'
+    """
+    plain = name.strip().lower().replace("-", "_").replace(" ", "_")
+    if plain in NOT_OFFERED:
+        message = f"{plain} is not offered"
+        raise UsageError(message, hint=NOT_OFFERED[plain])
+    for entry in CATALOGUE:
+        if plain in entry.aliases:
+            return entry
+    return named(plain)
 
 
 def baselines(task: Task = Task.BINARY) -> tuple[Algorithm, ...]:

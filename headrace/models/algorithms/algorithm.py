@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 Matrix = Any  # a numpy array, or a scipy.sparse.csr_matrix, which ships no types
 
-Parameters = Mapping[str, Scalar | list[int]]  # JSON values under the library's own names
+Parameters = Mapping[
+    str, Scalar | list[int] | list[str]
+]  # JSON values under the library's own names
 
 
 class Task(StrEnum):
@@ -148,7 +150,8 @@ class Algorithm:
         weights: Whether it heeds weights of rows; weights of zero are heeded by all.
         exports: Forms other than its own that it can be written in, each held by a test.
         extra: The extra of this package that brings its library; empty where none is needed.
-        licence: Of its library.
+        licence: Of its library; ours where the method is our own code.
+        aliases: Other names that people ask for it by; a pipeline file uses `name` alone.
     """
 
     name: str
@@ -170,12 +173,25 @@ class Algorithm:
     weights: bool = True
     exports: tuple[str, ...] = ()
     extra: str = ""
-    licence: str = "BSD-3-Clause"
+    licence: str = "Apache-2.0"
+    aliases: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         bare = self.fit.fit if isinstance(self.fit, Guarded) else self.fit
         guarded = Guarded(bare, self.name, self.tasks, self.budget, self.instead, self.weights)
         object.__setattr__(self, "fit", guarded)
+
+    def check_budget(self, rows: int, columns: int) -> None:
+        """As `fit` does first, for callers that want to know before anything is started.
+
+        Args:
+            rows: Rows with a weight above zero.
+            columns: Of the matrix.
+
+        Raises:
+            UsageError: It is over the budget; the hint offers the choices.
+        """
+        check_budget(self.name, self.budget, self.instead, rows=rows, columns=columns)
 
 
 @dataclass(frozen=True)
@@ -211,7 +227,8 @@ class Guarded:
 
         Raises:
             UsageError: It does not learn such a target, heeds no weights, or is over budget.
-            TrainingError: No row, or a target that is not finite, is left to learn from.
+            TrainingError: No row, or a target that is not finite, is left to learn from; or the
+                library refuses the rows or the parameters.
         """
         from threadpoolctl import threadpool_limits
 
@@ -219,9 +236,15 @@ class Guarded:
             message = f"{self.name} learns no {train.task} target"
             raise UsageError(message, hint=f"it learns {', '.join(sorted(self.tasks))}")
         kept = self._weighted(train)
-        self._check_budget(*kept.X.shape)
-        with threadpool_limits(1):
-            return self.fit(kept, parameters, seed=seed, validation=validation, metric=metric)
+        rows, columns = kept.X.shape
+        check_budget(self.name, self.budget, self.instead, rows=rows, columns=columns)
+        try:
+            with threadpool_limits(1):
+                return self.fit(kept, parameters, seed=seed, validation=validation, metric=metric)
+        except ValueError as error:  # how numeric libraries refuse rows or parameters
+            message = f"{self.name} could not be fitted: {error}"
+            hint = "look at the rows, the target and the parameters, or take another algorithm"
+            raise TrainingError(message, hint=hint) from error
 
     def _weighted(self, train: Samples) -> Samples:
         """The rows that count; `weight` is None where they all count the same."""
@@ -246,15 +269,19 @@ class Guarded:
             raise TrainingError(message, hint="look at the target, the split and the weights")
         return train
 
-    def _check_budget(self, rows: int, columns: int) -> None:
-        most, found = self.budget, {"rows": rows, "columns": columns, "cells": rows * columns}
-        over = [name for name, value in found.items() if value > getattr(most, name)]
-        if over:
-            told = ", ".join(f"{found[each]:,} {each} of {getattr(most, each):,}" for each in over)
-            message = f"{self.name} fits on one machine and is over its budget: {told}"
-            twins = f"`{'`, `'.join(self.instead)}`" if self.instead else "another algorithm"
-            raise UsageError(
-                message,
-                hint=f"take {twins}, fit a model per key, sample the rows in the spec, "
-                "or raise the budget of the entry; nothing is sampled unasked",
-            )
+
+def check_budget(
+    name: str, budget: Budget, instead: tuple[str, ...], *, rows: int, columns: int
+) -> None:
+    """Refuses a fit that is over its budget, and offers the choices."""
+    found = {"rows": rows, "columns": columns, "cells": rows * columns}
+    over = [each for each, value in found.items() if value > getattr(budget, each)]
+    if over:
+        told = ", ".join(f"{found[each]:,} {each} of {getattr(budget, each):,}" for each in over)
+        message = f"{name} fits on one machine and is over its budget: {told}"
+        twins = f"`{'`, `'.join(instead)}`" if instead else "another algorithm"
+        raise UsageError(
+            message,
+            hint=f"take {twins}, fit a model per key, sample the rows in the spec, "
+            "or raise the budget of the entry; nothing is sampled unasked",
+        )

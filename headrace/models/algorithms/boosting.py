@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from headrace.errors import SetupError, TrainingError
@@ -17,6 +18,16 @@ from headrace.models.algorithms.algorithm import (
     Parameters,
     Samples,
     Task,
+)
+from headrace.models.algorithms.estimators import (
+    Scikit,
+    completed,
+    described,
+    made,
+    one_class,
+    predict_scikit,
+    softmax,
+    weighted,
 )
 from headrace.models.algorithms.space import integer, log_int, log_uniform, uniform
 
@@ -215,6 +226,76 @@ def _predict_xgboost(estimator: xgboost.Booster, X: Matrix) -> Floats:
     return estimator.predict(data).astype(np.float64)
 
 
+def _fit_adaboost(
+    train: Samples,
+    parameters: Parameters,
+    *,
+    seed: int,
+    validation: Samples | None,
+    metric: Metric,
+) -> Fitted:
+    """Trees on rows weighed anew after each; `SAMME`, or `R2` in a regression."""
+    given: dict[str, Any] = {**parameters}
+    depth = given.pop("max_depth")
+    kind = "Regressor" if train.task is Task.REGRESSION else "Classifier"
+    tree = made(f"sklearn.tree.DecisionTree{kind}", {"max_depth": depth})
+    fit = Scikit(
+        "sklearn.ensemble.AdaBoostClassifier",
+        "sklearn.ensemble.AdaBoostRegressor",
+        {"estimator": tree},
+    )
+    return fit(train, given, seed=seed, validation=validation, metric=metric)
+
+
+def _fit_histograms(
+    train: Samples,
+    parameters: Parameters,
+    *,
+    seed: int,
+    validation: Samples | None,  # noqa: ARG001  # `max_iter` is searched
+    metric: Metric,  # noqa: ARG001
+) -> Fitted:
+    """Boosts; of scikit-learn's object the nodes of its trees are kept, round by output."""
+    import numpy as np
+
+    estimator = described(train)
+    if one_class(estimator):
+        return Fitted(estimator)
+    kind = "Regressor" if train.task is Task.REGRESSION else "Classifier"
+    given = {**parameters, "early_stopping": False, "random_state": seed}
+    model = made(f"sklearn.ensemble.HistGradientBoosting{kind}", given)
+    # A column of nulls has no bins; as one of zeros it is never split.
+    X = np.where(np.isnan(train.X).all(axis=0), 0.0, train.X)
+    model.fit(X, train.y, **weighted(train))
+    found = {
+        "columns": train.X.shape[1],
+        "start": model._baseline_prediction.ravel(),  # noqa: SLF001  # it has no public name
+        "rounds": [
+            [tree.nodes for tree in each]
+            for each in model._predictors  # noqa: SLF001  # nor have its trees
+        ],
+    }
+    return Fitted({**estimator, **found})
+
+
+def _predict_histograms(estimator: Mapping[str, Any], X: Matrix) -> Floats:
+    import numpy as np
+    from sklearn.ensemble._hist_gradient_boosting.predictor import TreePredictor
+
+    if one_class(estimator):
+        return completed(estimator, np.ones(X.shape[0]))
+    total = np.repeat(estimator["start"][None, :], X.shape[0], axis=0)
+    no_bits, no_map = np.zeros((0, 8), np.uint32), np.zeros(X.shape[1], np.uint32)
+    for trees in estimator["rounds"]:
+        for output, nodes in enumerate(trees):
+            tree = TreePredictor(nodes, no_bits, no_bits)
+            total[:, output] += tree.predict(X, no_bits, no_map, 1)
+    if estimator["task"] == Task.REGRESSION:
+        return completed(estimator, total)
+    two = total.shape[1] == 1
+    return completed(estimator, softmax(np.hstack([np.zeros_like(total), total]) if two else total))
+
+
 def _fit_catboost(
     train: Samples,
     parameters: Parameters,
@@ -279,8 +360,6 @@ def _frame(X: Matrix, categorical: tuple[int, ...]) -> pd.DataFrame:
 
 def _predict_catboost(estimator: catboost.CatBoost, X: Matrix) -> Floats:
     import numpy as np
-
-    from headrace.models.algorithms.estimators import softmax
 
     frame = _frame(X, tuple(estimator.get_cat_feature_indices()))
     raw = estimator.predict(frame, prediction_type="RawFormulaVal", thread_count=1)
@@ -381,9 +460,68 @@ CATBOOST = Algorithm(
     },
     family=Family.BOOSTING,
     when_not="fits must be quick: LightGBM and XGBoost take a fraction of the time",
-    caveats=(_FLAT, "refuses a target of one value"),
+    caveats=(
+        _FLAT,
+        "refuses a target of one value",
+        "its file is read by its own library, unchecked: load it from a lake you trust",
+    ),
     budget=Budget(rows=10_000_000, columns=5_000, cells=1_000_000_000),
     extra="catboost",
     licence="Apache-2.0",
     source="Prokhorenkova et al. 2018, CatBoost: unbiased boosting with categorical features",
+)
+
+ADABOOST = Algorithm(
+    name="adaboost",
+    title="AdaBoost",
+    tasks=_ALL,
+    needs=Needs(categories="one_hot"),
+    fit=_fit_adaboost,
+    predict=predict_scikit,
+    save_as="skops",
+    defaults={"n_estimators": 100, "learning_rate": 0.5, "max_depth": 1},
+    space={
+        "n_estimators": log_int(50, 500),
+        "learning_rate": log_uniform(0.01, 2.0),
+        "max_depth": integer(1, 3),
+    },
+    family=Family.BOOSTING,
+    when_not="targets are noisy: rows that cannot be learned gain ever more weight",
+    caveats=(_FLAT, "probabilities are rough: calibrate before using them"),
+    budget=Budget(rows=1_000_000, columns=5_000, cells=200_000_000),
+    instead=("lightgbm",),
+    licence="BSD-3-Clause",
+    source="Freund and Schapire 1997; Zhu et al. 2009, Multi-class AdaBoost",
+)
+
+HIST_GRADIENT_BOOSTING = Algorithm(
+    name="hist_gradient_boosting",
+    title="Gradient boosting machine of scikit-learn",
+    tasks=_ALL,
+    needs=_CODES,
+    fit=_fit_histograms,
+    predict=_predict_histograms,
+    save_as="skops",
+    defaults={
+        "learning_rate": 0.1,
+        "max_iter": 100,
+        "max_leaf_nodes": 31,
+        "min_samples_leaf": 20,
+        "l2_regularization": 1e-3,
+    },
+    space={
+        "learning_rate": log_uniform(0.01, 0.3),
+        "max_iter": log_int(50, 500),
+        "max_leaf_nodes": log_int(15, 255),
+        "min_samples_leaf": log_int(5, 200),
+        "l2_regularization": log_uniform(1e-3, 10.0),
+    },
+    family=Family.BOOSTING,
+    when_not="LightGBM may be used: it is the same method, heeds categories and stops early",
+    caveats=(_FLAT, "categories enter as their codes, in order"),
+    budget=Budget(rows=10_000_000, columns=5_000, cells=1_000_000_000),
+    instead=("lightgbm",),
+    aliases=("gradient_boosting", "gbm"),
+    licence="BSD-3-Clause",
+    source="Friedman 2001, Greedy Function Approximation: A Gradient Boosting Machine",
 )

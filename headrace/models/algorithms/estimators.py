@@ -9,7 +9,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -69,14 +69,16 @@ def dense(X: Matrix) -> Floats:
 def in_blocks(predict: Callable[[Floats], Floats], X: Matrix) -> Floats:
     """Predicts dense blocks of one size, so that a row's result has no part in its neighbours'."""
     import numpy as np
+    from threadpoolctl import threadpool_limits
 
     parts = []
-    for start in range(0, X.shape[0], BLOCK):
-        part = dense(X[start : start + BLOCK])
-        rows = len(part)
-        padded = np.zeros((BLOCK, X.shape[1]))
-        padded[:rows] = part
-        parts.append(np.asarray(predict(padded), dtype=np.float64)[:rows])
+    with threadpool_limits(1):
+        for start in range(0, X.shape[0], BLOCK):
+            part = dense(X[start : start + BLOCK])
+            rows = len(part)
+            padded = np.zeros((BLOCK, X.shape[1]))
+            padded[:rows] = part
+            parts.append(np.asarray(predict(padded), dtype=np.float64)[:rows])
     return np.concatenate(parts) if parts else np.empty(0)
 
 
@@ -202,8 +204,6 @@ def out_of_fold(
     train: Samples, margins: Callable[[Samples, Matrix], Floats], *, seed: int, folds: int = 3
 ) -> Floats | None:
     """Margins of each row by a fit on the other folds; None where a class has too few rows."""
-    from dataclasses import replace
-
     import numpy as np
     from sklearn.model_selection import StratifiedKFold
 
@@ -219,3 +219,23 @@ def out_of_fold(
         found = np.empty((len(train.y), values.shape[1])) if found is None else found
         found[held] = values
     return found
+
+
+def classified(
+    train: Samples,
+    fit: Callable[[Samples], dict[str, Any]],
+    margins_of: Callable[[Mapping[str, Any], Matrix], Floats],
+    *,
+    seed: int,
+) -> Fitted:
+    """A classifier of margins, with probabilities by Platt's scaling on rows it was not fitted on.
+
+    Where a class has fewer rows than folds the scaling uses the fitted rows, and is too certain.
+    """
+    estimator = described(train)
+    if one_class(estimator):
+        return Fitted(estimator)
+    fitted = fit(train)
+    held = out_of_fold(train, lambda part, X: margins_of(fit(part), X), seed=seed)
+    found = margins_of(fitted, train.X) if held is None else held
+    return Fitted({**estimator, **fitted, **calibration(found, train)})

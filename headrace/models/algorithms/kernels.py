@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from headrace.models.algorithms.estimators import (
     BLOCK,
     calibrated,
     calibration,
+    classified,
     completed,
     converging,
     dense,
@@ -28,7 +29,6 @@ from headrace.models.algorithms.estimators import (
     in_blocks,
     made,
     one_class,
-    out_of_fold,
     weighted,
 )
 from headrace.models.algorithms.linear import coefficients, linked
@@ -39,26 +39,6 @@ if TYPE_CHECKING:
 
 _TWO = 2
 _ITERATIONS = 2_000_000  # of the pairwise solver; a point of the space beyond ends as it is
-
-
-def classified(
-    train: Samples,
-    fit: Callable[[Samples], dict[str, Any]],
-    margins_of: Callable[[Mapping[str, Any], Matrix], Floats],
-    *,
-    seed: int,
-) -> Fitted:
-    """A classifier of margins, with probabilities by Platt's scaling on rows it was not fitted on.
-
-    Where a class has fewer rows than folds the scaling uses the fitted rows, and is too certain.
-    """
-    estimator = described(train)
-    if one_class(estimator):
-        return Fitted(estimator)
-    fitted = fit(train)
-    held = out_of_fold(train, lambda part, X: margins_of(fit(part), X), seed=seed)
-    found = margins_of(fitted, train.X) if held is None else held
-    return Fitted({**estimator, **fitted, **calibration(found, train)})
 
 
 def _fit_vectors(
@@ -309,6 +289,8 @@ SVM = Algorithm(
     ),
     budget=Budget(rows=20_000, columns=20_000),
     instead=("svm_nystroem", "lightgbm"),
+    licence="BSD-3-Clause",
+    aliases=("support_vector_machine", "svc"),
     source="Cortes and Vapnik 1995, Support-Vector Networks",
 )
 
@@ -332,6 +314,8 @@ SVR = Algorithm(
     caveats=(_MEAN, "`epsilon` is of a target scaled to a deviation of 1"),
     budget=Budget(rows=20_000, columns=20_000),
     instead=("svm_nystroem", "lightgbm"),
+    licence="BSD-3-Clause",
+    aliases=("support_vector_regression",),
     source="Drucker et al. 1996, Support Vector Regression Machines",
 )
 
@@ -350,6 +334,7 @@ SVM_NYSTROEM = Algorithm(
     caveats=(_MEAN, "the kernel is `rbf`; the loss is logistic, or squared in a regression"),
     budget=Budget(rows=1_000_000, columns=2_000, cells=200_000_000),
     instead=("lightgbm",),
+    licence="BSD-3-Clause",
     source="Williams and Seeger 2001, Using the Nystroem Method to Speed Up Kernel Machines",
 )
 
@@ -376,5 +361,7 @@ GAUSSIAN_PROCESS = Algorithm(
     ),
     budget=Budget(rows=5_000, columns=20_000, cells=50_000_000),
     instead=("svm_nystroem", "lightgbm"),
+    licence="BSD-3-Clause",
+    aliases=("gaussian_process_regression", "gpr"),
     source="Rasmussen and Williams 2006, Gaussian Processes for Machine Learning",
 )

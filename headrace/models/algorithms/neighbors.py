@@ -105,5 +105,7 @@ K_NEAREST_NEIGHBORS = Algorithm(
     ),
     budget=Budget(rows=1_000_000, columns=1_000, cells=100_000_000),
     instead=("lightgbm",),
+    licence="BSD-3-Clause",
+    aliases=("knn", "k_nn"),
     source="Cover and Hart 1967, Nearest Neighbor Pattern Classification",
 )

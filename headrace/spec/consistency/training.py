@@ -25,6 +25,8 @@ def training_problems(parts: Parts) -> Findings:
     """What does not fit in `training`, `split` and `schedule`."""
     if parts.training is not None:
         yield from _algorithms(parts.training.algorithms, parts.target)
+        if not parts.training.algorithms and parts.training.preset is None:
+            yield ("training", "algorithms"), "name at least one algorithm, or a `preset`"
         yield from _metric(parts.training, parts.target)
         for index, allowance in enumerate(parts.training.allow):
             at: Loc = ("training", "allow", index, "columns")

@@ -10,8 +10,10 @@ import pytest
 
 from headrace.errors import CorruptArtifact, UsageError
 from headrace.models import automl, presets, runner
-from headrace.models.algorithms.algorithm import Task
+from headrace.models.algorithms import named
+from headrace.models.algorithms.algorithm import Samples, Task
 from headrace.models.bag import Member
+from headrace.models.formats import FORMATS
 from headrace.models.jobs import Beside, Done, Here
 from headrace.models.pool import log_loss
 from headrace.models.runner import dealt
@@ -141,7 +143,7 @@ def broken(monkeypatch, *members):
 def test_a_member_that_fails_is_told_and_left_out(monkeypatch):
     broken(monkeypatch, Member("linear", "spline_linear", {"C": -1.0}), Member("lgb", "lightgbm"))
     model = fitted()
-    assert "InvalidParameterError" in model.told[0]["error"]
+    assert "Got -1.0 instead" in model.told[0]["error"]
     assert [member.name for member in model.bag.members] == ["lgb"]
 
 
@@ -201,3 +203,19 @@ def test_the_pool_and_the_prior_are_what_is_left_where_no_time_is():
     assert model.bag.members == ()
     np.testing.assert_allclose(model.predict_proba(X)[0], model.bag.prior)
     assert runner.ROUNDS > 1
+
+
+def test_a_preset_is_an_entry_that_survives_save_and_load():
+    entry = named("preset")
+    codes = np.column_stack([X["a"], X["b"].map({"u": 0.0, "v": 1.0, "w": np.nan}), X["c"]])
+    train = Samples(codes, (Y == "yes").astype(float), (1,), Task.BINARY, 2)
+    fit = entry.fit(
+        train, {"preset": "quick", "time_limit": 40}, seed=1, validation=None, metric="log_loss"
+    )
+    form = FORMATS[entry.save_as]
+    data = form.dump(fit.estimator)
+    found = entry.predict(form.load(data), codes)
+    assert form.dump(form.load(data)) == data
+    assert found.tobytes() == entry.predict(fit.estimator, codes).tobytes()
+    assert found.shape == (ROWS,)
+    assert np.corrcoef(found, train.y)[0, 1] > 0.7

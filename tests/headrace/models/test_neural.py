@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from headrace.models.algorithms import neural
-from headrace.models.algorithms.neural import Shape, forward, gradient, views
+from headrace.models import neural
+from headrace.models.neural import Shape, forward, gradient, views
 
 
 @pytest.mark.parametrize("activation", ["selu", "mish"])

@@ -11,17 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from headrace.models.algorithms.algorithm import (
-    Algorithm,
-    Budget,
-    Family,
     Fitted,
     Matrix,
-    Needs,
     Parameters,
     Samples,
     Task,
 )
-from headrace.models.algorithms.space import choice, log_uniform, uniform
 
 if TYPE_CHECKING:
     from headrace.evaluation.metrics import Floats, Integers, Metric
@@ -197,7 +192,8 @@ def _activated(kind: str, x: Any) -> tuple[Singles, Singles]:  # noqa: ANN401  #
     derivative *= x
     derivative *= e / (1 + e)
     derivative += tanh
-    return x * tanh, derivative
+    active: Singles = x * tanh
+    return active, derivative
 
 
 def forward(shape: Shape, held: Mapping[str, Singles], numbers: Singles, ones: Integers) -> Singles:
@@ -207,7 +203,8 @@ def forward(shape: Shape, held: Mapping[str, Singles], numbers: Singles, ones: I
         x = (x @ held[f"weight{i}"]) * np.float32(inputs**-0.5) + held[f"bias{i}"]
         if i < len(shape.layers) - 1:
             x = x + held[f"slope{i}"] * (_activated(shape.activation, x)[0] - x)
-    return x
+    found: Singles = x
+    return found
 
 
 def gradient(
@@ -349,7 +346,7 @@ class _Adam:
         self.flat -= work
 
 
-def _fit(
+def fit(
     train: Samples,
     parameters: Parameters,
     *,
@@ -578,7 +575,7 @@ def _softmax(logits: Singles) -> Singles:
     return found
 
 
-def _predict(estimator: Estimator, X: Matrix) -> Floats:
+def predict(estimator: Estimator, X: Matrix) -> Floats:
     """Rows in blocks of one size, padded: a row's sums do not depend on the rows beside it."""
     told = estimator["settings"]
     shape = Shape(**{name: told[name] for name in Shape.__dataclass_fields__})
@@ -613,33 +610,3 @@ DEFAULTS: dict[str, Any] = {
     "dropout": 0.15,
     "weight_decay": 0.02,
 }
-
-REALMLP = Algorithm(
-    name="realmlp",
-    title="Neural network (RealMLP)",
-    tasks=frozenset(Task),
-    needs=Needs(categories="codes"),
-    fit=_fit,
-    predict=_predict,
-    save_as="arrays",
-    defaults={"activation": "auto", "learning_rate": 0.04, "dropout": 0.15, "weight_decay": 0.02},
-    space={
-        "learning_rate": log_uniform(0.005, 0.2),
-        "dropout": uniform(0.0, 0.4),
-        "weight_decay": log_uniform(1e-3, 0.1),
-        "activation": choice("auto", "selu", "mish"),
-    },
-    family=Family.NEURAL,
-    when_not="fits must be quick, or a model must be read",
-    caveats=(
-        "numbers are rounded to single precision, and clipped smoothly beyond some spreads",
-        "of a column's categories the hundred most frequent are told apart",
-        "`time_limit`, in seconds, shortens its schedule to what fits: such a fit need not come "
-        "again alike, but with the `steps` that it found it does",
-    ),
-    budget=Budget(rows=1_000_000, columns=5_000, cells=500_000_000),
-    instead=("lightgbm",),
-    licence="Apache-2.0",
-    source="Holzmüller, Grinsztajn, Steinwart 2024, Better by Default: Strong Pre-Tuned MLPs and "
-    "Boosted Trees on Tabular Data",
-)

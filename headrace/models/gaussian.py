@@ -9,18 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from headrace.models.algorithms.algorithm import (
-    Algorithm,
-    Budget,
-    Family,
     Fitted,
     Matrix,
-    Needs,
     Parameters,
     Samples,
-    Task,
 )
 from headrace.models.algorithms.estimators import dense, in_blocks
-from headrace.models.algorithms.space import integer
 
 if TYPE_CHECKING:
     from headrace.evaluation.metrics import Floats, Metric
@@ -43,7 +37,7 @@ def marginal(logs: Floats, X: Floats, y: Floats, weight: Floats) -> tuple[float,
     Source: Rasmussen and Williams 2006, equations 5.8 and 5.9.
     """
     from scipy.linalg import cho_solve, cholesky  # type: ignore[import-untyped]  # it ships no types
-    from scipy.linalg.lapack import dpotri
+    from scipy.linalg.lapack import dpotri  # type: ignore[import-untyped]  # it ships no types
 
     rows = len(y)
     scales, height, noise = np.exp(logs[:-2]), np.exp(logs[-2]), np.exp(logs[-1])
@@ -82,7 +76,7 @@ def _distances(rows: Floats, points: Floats) -> Floats:
     return found
 
 
-def _fit(
+def fit(
     train: Samples,
     parameters: Parameters,
     *,
@@ -145,7 +139,8 @@ def _fit(
     )
 
 
-def _predict(estimator: dict[str, Any], X: Matrix) -> Floats:
+def predict(estimator: dict[str, Any], X: Matrix) -> Floats:
+    """The posterior mean, within the range of the training rows' values."""
     points, told = estimator["points"], estimator["settings"]
 
     def values(block: Floats) -> Floats:
@@ -155,25 +150,3 @@ def _predict(estimator: dict[str, Any], X: Matrix) -> Floats:
 
     found: Floats = np.clip(in_blocks(values, X) + told["mean"], *told["range"])
     return found
-
-
-GAUSSIAN_PROCESS_ARD = Algorithm(
-    name="gaussian_process_ard",
-    title="Gaussian process with learned length scales",
-    tasks=frozenset({Task.REGRESSION}),
-    needs=Needs(categories="one_hot"),
-    fit=_fit,
-    predict=_predict,
-    save_as="arrays",
-    defaults={"steps": 50},
-    space={"steps": integer(10, 100)},
-    family=Family.KERNELS,
-    when_not="more than a thousand rows: time grows with their cube, times the steps",
-    caveats=(
-        "far from the rows it saw, a prediction returns to the mean; it stays within their range",
-        "gives no interval yet; the model holds its training rows",
-    ),
-    budget=Budget(rows=5_000, columns=2_000, cells=2_000_000),
-    instead=("gaussian_process", "svm_nystroem", "lightgbm"),
-    source="Rasmussen and Williams 2006, Gaussian Processes for Machine Learning, chapter 5",
-)

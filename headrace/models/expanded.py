@@ -10,17 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from headrace.models.algorithms.algorithm import (
-    Algorithm,
-    Budget,
-    Family,
     Fitted,
     Matrix,
-    Needs,
     Parameters,
     Samples,
     Task,
 )
-from headrace.models.algorithms.space import log_uniform
 
 if TYPE_CHECKING:
     from headrace.evaluation.metrics import Floats, Metric
@@ -291,7 +286,7 @@ def _read(estimator: Estimator, out: Floats) -> Floats:
     return chance[:, 1].copy() if told["task"] == Task.BINARY else chance
 
 
-def _fit_splines(
+def fit_splines(
     train: Samples,
     parameters: Parameters,
     *,
@@ -299,16 +294,18 @@ def _fit_splines(
     validation: Samples | None,
     metric: Metric,  # noqa: ARG001  # log loss or squared error
 ) -> Fitted:
+    """A line, or logistic regression, on cubic B-splines; validation chooses `C`."""
     given = {"C": None, "time_limit": None, **parameters}
     grid = (0.01, 0.1, 1.0, 10.0, 100.0)
     return _fitted(train, validation, given, _learn_splines(train), _splines, grid=grid)
 
 
-def _predict_splines(estimator: Estimator, X: Matrix) -> Floats:
+def predict_splines(estimator: Estimator, X: Matrix) -> Floats:
+    """Values, or probabilities; a row by itself, for the matrix is sparse."""
     return _read(estimator, _splines(estimator, X) @ estimator["coef"] + estimator["intercept"])
 
 
-def _fit_products(
+def fit_products(
     train: Samples,
     parameters: Parameters,
     *,
@@ -316,12 +313,13 @@ def _fit_products(
     validation: Samples | None,
     metric: Metric,  # noqa: ARG001  # log loss or squared error
 ) -> Fitted:
+    """The same on products of pairs of columns."""
     given = {"C": None, "time_limit": None, **parameters}
     grid = (0.001, 0.01, 0.1, 1.0)
     return _fitted(train, validation, given, _learn_products(train), _products, grid=grid)
 
 
-def _predict_products(estimator: Estimator, X: Matrix) -> Floats:
+def predict_products(estimator: Estimator, X: Matrix) -> Floats:
     """In blocks of one size, padded: a row's sums do not depend on the rows beside it."""
     X = np.asarray(X)
     out = np.empty((len(X), len(estimator["intercept"])))
@@ -332,43 +330,3 @@ def _predict_products(estimator: Estimator, X: Matrix) -> Floats:
         made = _products(estimator, block) @ estimator["coef"] + estimator["intercept"]
         out[at : at + size] = made[:size]
     return _read(estimator, out)
-
-
-SPLINE_LINEAR = Algorithm(
-    name="spline_linear",
-    title="Linear model on splines",
-    tasks=frozenset(Task),
-    needs=Needs(categories="codes"),
-    fit=_fit_splines,
-    predict=_predict_splines,
-    save_as="arrays",
-    defaults={"C": 1.0},
-    space={"C": log_uniform(1e-3, 1e2)},
-    family=Family.LINEAR,
-    when_not="columns matter only together: take products of pairs, or boosting",
-    caveats=(
-        "beyond the outer knots a number's part stays as it is: no extrapolation",
-        "more than 250 numbers enter as straight lines",
-    ),
-    budget=Budget(rows=2_000_000, columns=5_000, cells=200_000_000),
-    instead=("logistic_regression", "lightgbm"),
-    source="Eilers, Marx 1996, Flexible Smoothing with B-splines and Penalties",
-)
-
-QUADRATIC = Algorithm(
-    name="quadratic",
-    title="Linear model on products of pairs of columns",
-    tasks=frozenset(Task),
-    needs=Needs(categories="codes"),
-    fit=_fit_products,
-    predict=_predict_products,
-    save_as="arrays",
-    defaults={"C": 0.01},
-    space={"C": log_uniform(1e-4, 1.0)},
-    family=Family.LINEAR,
-    when_not="many columns or many rows: products of forty columns are made, and held densely",
-    caveats=("of more than forty columns those are multiplied that tell most by themselves",),
-    budget=Budget(rows=200_000, columns=5_000, cells=50_000_000),
-    instead=("lightgbm",),
-    source="scikit-learn, PolynomialFeatures of degree 2",
-)

@@ -1,0 +1,160 @@
+"""`headrace algorithms` and `headrace choose`: what can be learned with, and what to try first."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.table import Table as Grid
+
+from flows.options import OUT, LakeFolder, settings_of
+from headrace.errors import UsageError
+
+if TYPE_CHECKING:
+    from headrace.models.algorithms.algorithm import Task
+
+app = typer.Typer()
+
+
+@app.command()
+def algorithms(
+    name: Annotated[
+        str | None, typer.Argument(help="One of them, or what it is also called.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+) -> None:
+    """Lists the algorithms, or tells one: parameters with ranges, budget, when not to use it.
+
+    Example: `headrace algorithms lightgbm`
+    """
+    from headrace.models.algorithms import CATALOGUE, NOT_OFFERED, asked
+    from headrace.models.pages import told
+
+    if name and name.lower() in NOT_OFFERED:
+        OUT.print(f"{name.lower()} is not offered: {NOT_OFFERED[name.lower()]}", soft_wrap=True)
+        return
+    found = [told(entry) for entry in ((asked(name),) if name else CATALOGUE)]
+    if as_json:
+        typer.echo(json.dumps(found[0] if name else found, allow_nan=False))
+    elif name:
+        _print_one(found[0])
+    else:
+        grid = Grid(title="algorithms")
+        for column in ("name", "tasks", "when not", "extra"):
+            grid.add_column(column, overflow="fold")
+        for each in found:
+            tasks = ", ".join(each["tasks"])
+            grid.add_row(each["name"], tasks, escape(each["when_not"]), each["extra"])
+        OUT.print(grid)
+        OUT.print("next: `headrace algorithms NAME` tells one")
+
+
+def _print_one(entry: dict[str, Any]) -> None:
+    OUT.print(f"[bold]{entry['name']}[/]: {escape(entry['title'])}")
+    budget = ", ".join(f"{most:,} {name}" for name, most in entry["budget"].items())
+    facts = {
+        "tasks": ", ".join(entry["tasks"]),
+        "when not": entry["when_not"],
+        "budget": f"{budget}; more is refused"
+        + (f", take {', '.join(entry['over_budget'])}" if entry["over_budget"] else ""),
+        "weights": "heeded" if entry["weights"] else "refused, unless all are equal or 0",
+        "saved as": entry["saved_as"],
+        "exports": ", ".join(entry["exports"]) or "none but its own format",
+        "extra": entry["extra"] and f"pip install 'headrace[{entry['extra']}]'",
+        "licence": entry["licence"],
+        "source": entry["source"],
+    }
+    for name, fact in facts.items():
+        if fact:
+            OUT.print(f"  {name}: {escape(fact)}", soft_wrap=True)
+    for caveat in entry["caveats"]:
+        OUT.print(f"  mind: {escape(caveat)}", soft_wrap=True)
+    if entry["parameters"]:
+        grid = Grid("parameter", "default", "searched")
+        for parameter, each in entry["parameters"].items():
+            grid.add_row(parameter, str(each["default"]), each["searched"])
+        OUT.print(grid)
+
+
+@app.command()
+def choose(
+    file: Annotated[Path | None, typer.Argument(help="A pipeline file to take sizes from.")] = None,
+    *,
+    task: Annotated[
+        str | None, typer.Option(help="binary, multiclass or regression.", show_default=False)
+    ] = None,
+    rows: Annotated[int | None, typer.Option(min=1, help="With a known target.")] = None,
+    columns: Annotated[int | None, typer.Option(min=1, help="Features.")] = None,
+    classes: Annotated[int, typer.Option(min=2, help="Of a multiclass target.")] = 2,
+    explain: Annotated[bool, typer.Option("--explain", help="People must read it.")] = False,
+    export: Annotated[str, typer.Option(help="A form it must have, such as sql.")] = "",
+    extrapolate: Annotated[
+        bool, typer.Option("--extrapolate", help="Beyond the targets seen.")
+    ] = False,
+    unequal_costs: Annotated[
+        bool, typer.Option("--unequal-costs", help="One error costs more than the other.")
+    ] = False,
+    lake: LakeFolder = None,
+) -> None:
+    """Proposes algorithms for a problem, with reasons, baselines first. Fits nothing.
+
+    Example: `headrace choose --task regression --rows 5000 --columns 12 --extrapolate`
+    """
+    from headrace.models.choose import Problem
+    from headrace.models.choose import choose as chosen
+
+    if file is not None:
+        task, rows, columns = _sizes(file, lake, task=task, rows=rows, columns=columns)
+    if rows is None or columns is None:
+        message = "it takes the number of rows and of columns to choose"
+        raise UsageError(message, hint="give --rows and --columns, or a pipeline file that has run")
+    found = chosen(
+        Problem(
+            _task(task or "binary"),
+            rows,
+            columns,
+            classes=classes,
+            explain=explain,
+            export=export,
+            extrapolate=extrapolate,
+            unequal_costs=unequal_costs,
+        )
+    )
+    grid = Grid("", "try", "why", "when not", title=f"{rows:,} rows, {columns:,} columns")
+    for number, each in enumerate(found.proposals, start=1):
+        entry = each.algorithm
+        name = entry.name + (f" (extra {entry.extra})" if entry.extra else "")
+        grid.add_row(str(number), name, escape(each.why), escape(entry.when_not))
+    OUT.print(grid)
+    for left, why in found.left_out.items():
+        if not export:
+            OUT.print(f"not {left}: {escape(why)}", soft_wrap=True)
+    for note in found.notes:
+        OUT.print(f"note: {escape(note)}", soft_wrap=True)
+
+
+def _task(name: str) -> Task:
+    from headrace.models.algorithms.algorithm import Task
+
+    if name not in set(Task):
+        message = f"no task {name!r}"
+        raise UsageError(message, hint=f"there are {', '.join(Task)}")
+    return Task(name)
+
+
+def _sizes(
+    file: Path, lake: Path | None, *, task: str | None, rows: int | None, columns: int | None
+) -> tuple[str | None, int | None, int | None]:
+    """What the options leave open: from the pipeline file, and its features where they stand."""
+    from headrace.lake import Lake, Table
+    from headrace.spec import load
+
+    pipeline = load(file)
+    gold = Table.if_exists(Lake(settings_of(lake).lake).gold(pipeline.name))
+    if rows is None and gold is not None:
+        rows = sum(each.rows or 0 for each in gold.files)
+    stated = getattr(pipeline.target, "task", None)  # a spec without it learns true or false
+    return task or stated, rows, columns or len(pipeline.features.names)

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from headrace.models.algorithms import names
+
+
+def test_every_algorithm_is_listed(headrace):
+    code, out, _ = headrace("algorithms", "--json")
+    assert code == 0
+    assert [each["name"] for each in json.loads(out)] == list(names())
+    assert headrace("algorithms")[0] == 0
+
+
+def test_one_is_told_with_its_parameters_budget_and_caveats(headrace):
+    code, out, _ = headrace("algorithms", "svm")
+    assert code == 0
+    for part in ("gamma", "0.01 to 1000, log", "20,000 rows", "more is refused", "svm_nystroem"):
+        assert part in out, part
+    told = json.loads(headrace("algorithms", "svm", "--json")[1])
+    assert told["tasks"] == ["binary", "multiclass"]
+
+
+def test_an_asked_name_finds_its_entry_and_quest_is_told_not_to_be_offered(headrace):
+    assert "Decision tree" in headrace("algorithms", "CART")[1]
+    code, out, _ = headrace("algorithms", "quest")
+    assert code == 0
+    assert "quest is not offered" in out
+    assert "`decision_tree`" in out
+    assert "`chaid`" in out
+    code, _, err = headrace("algorithms", "lightgmb")
+    assert code == 2
+    assert "did you mean 'lightgbm'?" in err
+
+
+def test_choose_proposes_with_reasons_and_baselines_first(headrace):
+    code, out, _ = headrace(
+        *("choose", "--task", "binary", "--rows", "50000", "--columns", "12", "--unequal-costs")
+    )
+    assert code == 0
+    assert out.index("class_prior") < out.index("lightgbm")
+    assert "threshold" in out
+
+
+def test_choose_takes_the_features_from_a_pipeline_and_asks_for_rows(headrace):
+    code, _, err = headrace("choose", "pipeline.yaml")
+    assert code == 2
+    assert "--rows" in err
+    code, out, _ = headrace("choose", "pipeline.yaml", "--rows", "500")
+    assert code == 0
+    assert "500 rows, 1 columns" in out
+
+
+def test_choose_refuses_a_task_that_is_none(headrace):
+    code, _, err = headrace("choose", "--task", "ranking", "--rows", "5", "--columns", "5")
+    assert code == 2
+    assert "no task 'ranking'" in err
+
+
+@pytest.mark.parametrize("command", ["algorithms", "choose --rows 500 --columns 5"])
+def test_they_load_no_library(command):
+    heavy = "{'numpy', 'sklearn', 'pyarrow', 'lightgbm', 'pyspark', 'ray', 'prefect'}"
+    code = (
+        "import sys\nfrom flows.cli import main\n"
+        f"try:\n    main({command.split()!r})\n"
+        f"finally:\n    print('loaded', sorted(set(sys.modules) & {heavy}))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert "loaded []" in done.stdout, done.stderr
