@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from headrace.models.algorithms.algorithm import (
     Algorithm,
@@ -43,16 +44,38 @@ def _fit_tree(
     return fitted
 
 
+@dataclass(frozen=True)
+class _Forest:
+    """Fits a forest; `max_features: auto` is the square root for classes, all for a regression."""
+
+    fit: Scikit
+
+    def __call__(
+        self,
+        train: Samples,
+        parameters: Parameters,
+        *,
+        seed: int,
+        validation: Samples | None,
+        metric: Metric,
+    ) -> Fitted:
+        """As `Scikit`."""
+        given: dict[str, Any] = {**parameters}
+        if given.get("max_features") == "auto":
+            given["max_features"] = 1.0 if train.task is Task.REGRESSION else "sqrt"
+        return self.fit(train, given, seed=seed, validation=validation, metric=metric)
+
+
 _CART = Scikit("sklearn.tree.DecisionTreeClassifier", "sklearn.tree.DecisionTreeRegressor")
 _ALL = frozenset(Task)
 _FOREST = {
     "n_estimators": 200,
     "max_depth": None,
-    "max_features": "sqrt",
+    "max_features": "auto",
     "min_samples_leaf": 3,
 }
 _FOREST_SPACE: dict[str, Dimension] = {
-    "max_features": choice("sqrt", 0.3, 0.6, 1.0),
+    "max_features": choice("auto", "sqrt", 0.3, 0.6, 1.0),
     "min_samples_leaf": log_int(1, 20),
     "max_depth": choice(None, 6, 10, 16, 24),
 }
@@ -90,10 +113,12 @@ RANDOM_FOREST = Algorithm(
     title="Random forest",
     tasks=_ALL,
     needs=_CODES,
-    fit=Scikit(
-        "sklearn.ensemble.RandomForestClassifier",
-        "sklearn.ensemble.RandomForestRegressor",
-        {"n_jobs": 1},
+    fit=_Forest(
+        Scikit(
+            "sklearn.ensemble.RandomForestClassifier",
+            "sklearn.ensemble.RandomForestRegressor",
+            {"n_jobs": 1},
+        )
     ),
     predict=predict_scikit,
     save_as="skops",
@@ -113,10 +138,12 @@ EXTRA_TREES = Algorithm(
     title="Extremely randomized trees",
     tasks=_ALL,
     needs=_CODES,
-    fit=Scikit(
-        "sklearn.ensemble.ExtraTreesClassifier",
-        "sklearn.ensemble.ExtraTreesRegressor",
-        {"n_jobs": 1},
+    fit=_Forest(
+        Scikit(
+            "sklearn.ensemble.ExtraTreesClassifier",
+            "sklearn.ensemble.ExtraTreesRegressor",
+            {"n_jobs": 1},
+        )
     ),
     predict=predict_scikit,
     save_as="skops",
