@@ -21,7 +21,7 @@ _MOST_CLASSES = 10_000
 _OBJECTIVE = re.compile(
     r"binary sigmoid:1|multiclass num_class:\d{1,5}"
     r"|regression(_l1)?( sqrt)?|huber|fair|poisson|gamma|mape"
-    r"|quantile alpha:[0-9.]{1,12}|tweedie tweedie_variance_power:[0-9.]{1,12}",
+    r"|quantile|tweedie",
     re.ASCII,
 )
 _HEADER = re.compile(r"tree\n((?:[a-z_]+=.*\n)+)\n+", re.ASCII)
@@ -46,6 +46,7 @@ _PER_NODE = (  # of an XGBoost tree
     "split_type",
     "sum_hessian",
 )
+_OF_LEAVES = ("leaf_features", "leaf_coeff")  # of a linear tree of LightGBM
 _CATEGORIES = ("categories", "categories_nodes", "categories_segments", "categories_sizes")
 _CATEGORICAL = 1  # bit of a decision type
 _DECISIONS = 16
@@ -113,13 +114,14 @@ def _check_tree(tree: Mapping[str, str], number: int, *, features: int) -> None:
             and _within(chosen, 2**32)
         )
     if sound and linear:
-        # A leaf without features leaves nothing between two spaces.
-        told = {name: " ".join(tree.get(name, "").split()) for name in _OF_LEAVES}
-        many, used = _integers(tree, "num_features"), _integers(told, "leaf_features")
+        # A leaf without features leaves spaces, which the parser takes as one.
+        tight = {n: re.sub(" +", " ", tree.get(n, "")).strip(" ") for n in _OF_LEAVES}
+        tree = {**tree, **tight}
+        many, used = _integers(tree, "num_features"), _integers(tree, "leaf_features")
         sound = (
             len(_numbers(tree, "leaf_const")) == len(many) == leaves
             and _within(many, features + 1)
-            and len(used) == many.sum() == len(_numbers(told, "leaf_coeff"))
+            and len(used) == many.sum() == len(_numbers(tree, "leaf_coeff"))
             and _within(used, features)
         )
     which = numbers["threshold"][(decision & _CATEGORICAL) > 0] if sound else np.empty(0)

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from scipy.sparse import csr_matrix
 
 from headrace.errors import TrainingError, UsageError
 from headrace.evaluation.metrics import Metric
@@ -323,6 +324,31 @@ def test_the_entry_is_complete(name):
     assert set(entry.instead) <= set(names())
     for parameter, dimension in entry.space.items():
         assert entry.defaults[parameter] in dimension, parameter
+
+
+@pytest.mark.parametrize("task", list(Task))
+@pytest.mark.parametrize("given", [{"linear_tree": True}, {"extra_trees": True}])
+def test_lightgbm_takes_linear_leaves_and_random_cuts_and_keeps_them(given, task):
+    train, validation = parts("lightgbm", task)
+    fitted = fit("lightgbm", train, validation, {**defaults("lightgbm"), **given})
+    data = FORMATS["lightgbm_text"].dump(fitted.estimator)
+    assert b"is_linear=1" in data or "linear_tree" not in given
+    again = FORMATS["lightgbm_text"].load(data)
+    found = named("lightgbm").predict(again, validation.X)
+    is_sound(task, found, 200)
+    assert found.tobytes() == named("lightgbm").predict(fitted.estimator, validation.X).tobytes()
+
+
+def test_an_exposure_is_a_weight_and_the_target_a_rate():
+    rng = np.random.default_rng(1)
+    group, exposure = rng.integers(0, 2, 2000), rng.uniform(0.1, 5.0, 2000)
+    events = rng.poisson(exposure * np.where(group == 1, 3.0, 1.0))
+    X = csr_matrix(group[:, None].astype(float))
+    train = Samples(X, events / exposure, task=Task.REGRESSION, classes=0, weight=exposure)
+    estimator = fit("glm", train, parameters={**named("glm").defaults, "alpha": 0.0}).estimator
+    rates = [events[group == each].sum() / exposure[group == each].sum() for each in (0, 1)]
+    zero_and_one = csr_matrix(np.array([[0.0], [1.0]]))
+    np.testing.assert_allclose(named("glm").predict(estimator, zero_and_one), rates, rtol=1e-3)
 
 
 def test_ten_thousand_categories_are_learned_or_refused():

@@ -65,7 +65,7 @@ def test_failed_trials_are_counted_beside_those_that_succeed(tmp_path):
 
 
 def test_a_search_where_only_baselines_succeed_is_an_error_with_the_reason(tmp_path):
-    with pytest.raises(TrainingError, match="every trial failed: ValueError: no such thing"):
+    with pytest.raises(TrainingError, match=r"every trial failed: .*no such thing"):
         searched(problem(PRIOR, failing_algorithm("no such thing")), trials=2, storage=tmp_path)
 
 

@@ -404,6 +404,26 @@ def test_a_hostile_booster_is_refused_before_the_library_reads_it(lake, files_of
     refused(lake, plant(files), told="not an XGBoost model|not the files of a model")
 
 
+@pytest.mark.parametrize(
+    ("pattern", "text"),
+    [
+        ("leaf_features=[0-9]+", "leaf_features=99"),
+        ("leaf_features=[0-9]+ ", "leaf_features="),
+        ("^num_features=[0-9]+", "num_features=999999"),
+        ("leaf_const=[^ ]+ ", "leaf_const="),
+        ("leaf_coeff=[^ ]+ ", "leaf_coeff="),
+    ],
+)
+def test_hostile_linear_leaves_are_refused(pattern, text):
+    given = {"objective": "regression", "verbosity": -1, "linear_tree": True, "num_threads": 1}
+    genuine = train(given, Dataset(X + 0.1 * X[:, [1, 0]], Y), 3).model_to_string()
+    check_trees(genuine)
+    changed = re.sub(pattern, text, genuine, count=1, flags=re.MULTILINE)
+    assert changed != genuine
+    with pytest.raises(ValueError, match="not a LightGBM model: "):
+        check_trees(same_size(changed))
+
+
 HOSTILE_JSON = {
     "too deep": b"[" * 10**5,
     "a number too long": b"1" * 10**5,

@@ -479,7 +479,7 @@ ADABOOST = Algorithm(
     fit=_fit_adaboost,
     predict=predict_scikit,
     save_as="skops",
-    defaults={"n_estimators": 100, "learning_rate": 0.5, "max_depth": 1},
+    defaults={"n_estimators": 100, "learning_rate": 0.5, "max_depth": 2},
     space={
         "n_estimators": log_int(50, 500),
         "learning_rate": log_uniform(0.01, 2.0),

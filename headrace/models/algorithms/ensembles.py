@@ -203,7 +203,6 @@ def _predict_mean(estimator: Mapping[str, Any], X: Matrix) -> Floats:
     weighed = [
         weight * predict_member(member, X)
         for member, weight in zip(estimator["members"], estimator["weights"], strict=True)
-        if weight
     ]
     total: Floats = weighed[0]
     for each in weighed[1:]:
@@ -230,8 +229,13 @@ def _fit_weighted(
         parts = [predict_member(member, validation.X) for member in members]
         picks = _picked(parts, validation)
         found["picks"] = picks
-    weights = [pick / sum(picks) for pick in picks]
-    return Fitted({**_told(train), "members": members, "weights": weights}, found=found)
+    held = [(member, pick) for member, pick in zip(members, picks, strict=True) if pick]
+    estimator = {
+        **_told(train),
+        "members": [member for member, _ in held],
+        "weights": [pick / sum(picks) for _, pick in held],
+    }
+    return Fitted(estimator, found=found)
 
 
 def _all(
@@ -256,19 +260,17 @@ def _all(
 
 
 def _picked(parts: Sequence[Floats], validation: Samples) -> list[int]:
-    """How often each member is picked."""
-    picks = [0] * len(parts)
-    total = parts[0] * 0.0
-    best = float("inf")
+    """How often each member is picked, up to where validation was best."""
+    picks, chosen = [0] * len(parts), [0] * len(parts)
+    total, best = parts[0] * 0.0, float("inf")
     for count in range(1, _MOST_PICKS + 1):
         losses = [_loss((total + part) / count, validation) for part in parts]
         place = losses.index(min(losses))
-        if losses[place] >= best - 1e-9:
-            break
-        best = losses[place]
         picks[place] += 1
         total = total + parts[place]
-    return picks
+        if losses[place] < best - 1e-9:
+            best, chosen = losses[place], list(picks)
+    return chosen
 
 
 def _loss(found: Floats, samples: Samples) -> float:

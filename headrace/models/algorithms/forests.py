@@ -47,8 +47,13 @@ def _fit_tree(
 
 
 @dataclass(frozen=True)
-class _Forest(Scikit):
-    """A forest; with `time_limit`, in seconds, it is grown until then, and need not come again."""
+class _Forest:
+    """Fits a forest; `max_features: auto` is the square root for classes, all for a regression.
+
+    With `time_limit`, in seconds, it is grown until then, and need not come again.
+    """
+
+    fit: Scikit
 
     def __call__(
         self,
@@ -59,14 +64,16 @@ class _Forest(Scikit):
         validation: Samples | None,
         metric: Metric,
     ) -> Fitted:
-        """Fits; with a time limit, some trees at a time."""
-        given: dict[str, Any] = dict(parameters)
+        """As `Scikit`; with a time limit, some trees at a time."""
+        given: dict[str, Any] = {**parameters}
+        if given.get("max_features") == "auto":
+            given["max_features"] = 1.0 if train.task is Task.REGRESSION else "sqrt"
         limit = given.pop("time_limit", None)
         wanted = given["n_estimators"]
         if limit and wanted > _TREES:
             given |= {"n_estimators": _TREES, "warm_start": True}
         began = time.monotonic()
-        fitted = super().__call__(train, given, seed=seed, validation=validation, metric=metric)
+        fitted = self.fit(train, given, seed=seed, validation=validation, metric=metric)
         model = fitted.estimator.get("model")
         while limit and model is not None and model.n_estimators < wanted:
             each = (time.monotonic() - began) / model.n_estimators
@@ -82,11 +89,11 @@ _ALL = frozenset(Task)
 _FOREST = {
     "n_estimators": 200,
     "max_depth": None,
-    "max_features": "sqrt",
+    "max_features": "auto",
     "min_samples_leaf": 3,
 }
 _FOREST_SPACE: dict[str, Dimension] = {
-    "max_features": choice("sqrt", 0.3, 0.6, 1.0),
+    "max_features": choice("auto", "sqrt", 0.3, 0.6, 1.0),
     "min_samples_leaf": log_int(1, 20),
     "max_depth": choice(None, 6, 10, 16, 24),
 }
@@ -125,9 +132,11 @@ RANDOM_FOREST = Algorithm(
     tasks=_ALL,
     needs=_CODES,
     fit=_Forest(
-        "sklearn.ensemble.RandomForestClassifier",
-        "sklearn.ensemble.RandomForestRegressor",
-        {"n_jobs": 1},
+        Scikit(
+            "sklearn.ensemble.RandomForestClassifier",
+            "sklearn.ensemble.RandomForestRegressor",
+            {"n_jobs": 1},
+        )
     ),
     predict=predict_scikit,
     save_as="skops",
@@ -148,9 +157,11 @@ EXTRA_TREES = Algorithm(
     tasks=_ALL,
     needs=_CODES,
     fit=_Forest(
-        "sklearn.ensemble.ExtraTreesClassifier",
-        "sklearn.ensemble.ExtraTreesRegressor",
-        {"n_jobs": 1},
+        Scikit(
+            "sklearn.ensemble.ExtraTreesClassifier",
+            "sklearn.ensemble.ExtraTreesRegressor",
+            {"n_jobs": 1},
+        )
     ),
     predict=predict_scikit,
     save_as="skops",

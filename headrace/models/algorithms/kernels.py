@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
+from headrace.errors import UsageError
 from headrace.models.algorithms.algorithm import (
     Algorithm,
     Budget,
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from headrace.evaluation.metrics import Floats, Metric
 
 _TWO = 2
+_MOST_CELLS = 50_000_000  # support vectors times pairs of classes
 _ITERATIONS = 2_000_000  # of the pairwise solver; a point of the space beyond ends as it is
 
 
@@ -86,6 +88,9 @@ def _pairs(model: Any) -> Floats:  # noqa: ANN401  # sklearn's SVC
     if classes == _TWO:
         return np.ascontiguousarray(packed.T)
     pairs = list(combinations(range(classes), 2))
+    if packed.shape[1] * len(pairs) > _MOST_CELLS:
+        message = f"{classes} classes are {len(pairs):,} duels of {packed.shape[1]:,} vectors each"
+        raise UsageError(message, hint="take `svm_nystroem` or `lightgbm` for so many classes")
     found = np.zeros((packed.shape[1], len(pairs)))
     owner = np.repeat(np.arange(classes), model.n_support_)
     for place, (one, other) in enumerate(pairs):

@@ -14,7 +14,8 @@ from headrace.models.algorithms import CATALOGUE
 from headrace.models.algorithms.algorithm import Task
 from headrace.models.registry import Alias
 
-BINARY = [each.name for each in CATALOGUE if Task.BINARY in each.tasks and not each.extra]
+BINARY = [each for each in CATALOGUE if Task.BINARY in each.tasks and not each.extra]
+ONE_PER_FORMAT = {each.save_as: each.name for each in reversed(BINARY)}.values()
 
 
 def at(day):
@@ -39,7 +40,7 @@ def promote(lake, *rows):
         registry.promote(lake, row, seen=registry.aliases(lake, "flights"))
 
 
-@pytest.mark.parametrize("algorithm", BINARY)
+@pytest.mark.parametrize("algorithm", ONE_PER_FORMAT)
 def test_a_stored_model_predicts_the_same_bytes(lake, model_of, rows, algorithm):
     model = model_of(algorithm)
     again = registry.load(lake, "flights", registry.store(lake, model, {}))
@@ -154,7 +155,7 @@ def test_other_pipelines_do_not_stand_in_the_way(lake):
     assert registry.champion(lake, "trains").model == "b" * 32
 
 
-@pytest.mark.parametrize("algorithm", BINARY)
+@pytest.mark.parametrize("algorithm", ONE_PER_FORMAT)
 def test_a_score_is_the_same_in_batches_of_any_size(model_of, rows, algorithm):
     model = model_of(algorithm)
     whole = model.predict(rows)
