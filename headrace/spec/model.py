@@ -248,19 +248,13 @@ class Pipeline(Declared):
     training: Training
     schedule: Schedule | None = None
 
-    @model_validator(mode="before")
-    @classmethod
-    def _with_metric_of_its_task(cls, value: object) -> object:
+    @model_validator(mode="after")
+    def _judged_as_its_task_is(self) -> Self:
         """Names the metric that the task is judged by where the file names none."""
-        if not isinstance(value, dict):
-            return value
-        target, training = value.get("target"), value.get("training")
-        if not isinstance(target, dict) or not isinstance(training, dict):
-            return value
-        task = target.get("task", Task.BINARY)
-        if task not in set(Task) or "metric" in training:
-            return value
-        return {**value, "training": {**training, "metric": METRICS[Task(task)][0]}}
+        if "metric" not in self.training.model_fields_set and self.target.task is not Task.BINARY:
+            judged = self.training.model_copy(update={"metric": METRICS[self.target.task][0]})
+            object.__setattr__(self, "training", judged)  # it is frozen once it is made
+        return self
 
     _folder: Path = PrivateAttr(default_factory=Path.cwd)
     _places: Places = PrivateAttr(default_factory=Places)

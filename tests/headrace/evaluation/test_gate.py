@@ -4,7 +4,8 @@ import numpy as np
 
 from headrace.evaluation.gate import decide
 from headrace.evaluation.intervals import judged
-from headrace.evaluation.metrics import Metric
+from headrace.evaluation.metrics import METRICS, Metric
+from headrace.models.algorithms.algorithm import Task
 
 RNG = np.random.default_rng(7)
 BLOCKS = np.repeat(np.arange(20), 100)
@@ -61,3 +62,30 @@ def test_too_few_days_promote_nobody():
     decision = decided(GOOD, POOR, blocks=BLOCKS // 7)
     assert (decision.promoted, decision.shipped) == (False, "base")
     assert "rows on 3 days, and at least 5 are needed" in decision.sentence
+
+
+def test_values_are_judged_by_their_error_whatever_its_size():
+    y = 1e4 * SIGNAL
+    near, far = y + RNG.normal(0, 500, len(y)), y + RNG.normal(0, 2000, len(y))
+    found = judged(
+        y, {"near": near, "far": far}, blocks=BLOCKS, seed=1, task=Task.REGRESSION, resamples=200
+    )
+    told = {"baseline": "far", "champion": None, "metric": Metric.RMSE}
+    decision = decide(found, challenger="near", **told)
+    assert decision.promoted
+    assert decision.gain.low > 1000
+    assert "near beats far by more than noise in rmse (+15" in decision.sentence
+    other = decide(found, challenger="far", **{**told, "baseline": "near"})
+    assert not other.promoted
+
+
+def test_classes_are_judged_by_their_probabilities():
+    y = np.digitize(SIGNAL, [-0.5, 0.5]).astype(float)
+    sure = np.eye(3)[y.astype(int)] * 0.4 + 0.2
+    flat = np.full((len(y), 3), 1 / 3)
+    found = judged(
+        y, {"sure": sure, "flat": flat}, blocks=BLOCKS, seed=1, task=Task.MULTICLASS, resamples=200
+    )
+    for metric in METRICS[Task.MULTICLASS]:
+        told = {"challenger": "sure", "baseline": "flat", "champion": None, "metric": metric}
+        assert decide(found, **told).promoted, metric
