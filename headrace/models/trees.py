@@ -50,7 +50,6 @@ _OF_LEAVES = ("leaf_features", "leaf_coeff")  # of a linear tree of LightGBM
 _CATEGORIES = ("categories", "categories_nodes", "categories_segments", "categories_sizes")
 _CATEGORICAL = 1  # bit of a decision type
 _DECISIONS = 16
-_OF_LEAVES = ("leaf_features", "leaf_coeff")  # of a linear tree
 
 
 def check_trees(text: str) -> None:
