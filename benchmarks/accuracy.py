@@ -182,7 +182,10 @@ def main() -> None:
             each: float(np.std(values, ddof=1) / np.sqrt(len(values))) if len(values) > 1 else 0.0
             for each, values in found.items()
         }
-        cells = [f"{means[each]:.4g} ± {spread[each]:.2g}" for each in names]
+        cells = [
+            f"{means[each]:.4g}" + (f" ± {spread[each]:.2g}" if given.splits > 1 else "")
+            for each in names
+        ]
         print(
             "|",
             name,

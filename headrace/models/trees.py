@@ -49,7 +49,6 @@ _PER_NODE = (  # of an XGBoost tree
 _CATEGORIES = ("categories", "categories_nodes", "categories_segments", "categories_sizes")
 _CATEGORICAL = 1  # bit of a decision type
 _DECISIONS = 16
-_OF_LEAVES = ("leaf_features", "leaf_coeff")  # of a linear tree
 
 
 def check_trees(text: str) -> None:
