@@ -10,11 +10,9 @@ Example:
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import time
-import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -34,6 +32,7 @@ from headrace.models.frame import Columns, as_frame
 from headrace.models.jobs import Problem, Worker
 from headrace.models.presets import PRESETS, Preset, Profile, folds, members
 from headrace.models.runner import ROUNDS, dealt, run
+from headrace.models.zipped import unzipped, zipped
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,7 +40,6 @@ if TYPE_CHECKING:
     from headrace.evaluation.metrics import Floats, Integers, Metric
 
 _MANIFEST, _BAG = "manifest.json", "bag.zip"
-_EPOCH = (1980, 1, 1, 0, 0, 0)
 _FEW_VALUES = 20  # whole numbers with at most so many different values are taken for classes
 
 
@@ -361,18 +359,14 @@ def _problem(
 
 
 def _packed(manifest: Mapping[str, Any], bag: Bag) -> bytes:
-    target = io.BytesIO()
-    with zipfile.ZipFile(target, "w") as file:
-        file.writestr(zipfile.ZipInfo(_MANIFEST, _EPOCH), as_json(manifest))
-        file.writestr(zipfile.ZipInfo(_BAG, _EPOCH), bag.to_bytes())
-    return target.getvalue()
+    return zipped({_MANIFEST: as_json(manifest), _BAG: bag.to_bytes()})
 
 
 def _unpacked(data: bytes) -> tuple[dict[str, Any], Bag]:
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as file:
-            return json.loads(file.read(_MANIFEST)), Bag.from_bytes(file.read(_BAG))
-    except (KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
+        files = unzipped(data)
+        return json.loads(files[_MANIFEST]), Bag.from_bytes(files[_BAG])
+    except (KeyError, TypeError, ValueError) as error:
         message = f"this is no fitted model: {error!r}"
         raise CorruptArtifact(message, hint="fit again") from error
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import json
-import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -12,18 +10,18 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from headrace.errors import CorruptArtifact
+from headrace.errors import CorruptArtifact, UsageError
 from headrace.models.algorithms import named
 from headrace.models.algorithms.algorithm import Matrix, Task
 from headrace.models.formats import FORMATS, as_json
 from headrace.models.pool import Pool
+from headrace.models.zipped import unzipped, zipped
 
 if TYPE_CHECKING:
     from headrace.evaluation.metrics import Floats
     from headrace.models.encoding import Form
 
 _MANIFEST = "manifest.json"
-_EPOCH = (1980, 1, 1, 0, 0, 0)  # the least that a zip file can say
 
 
 @dataclass(frozen=True)
@@ -135,7 +133,6 @@ class Bag:
 
     def to_bytes(self) -> bytes:
         """A zip file: one manifest, and each estimator in its native format."""
-        target = io.BytesIO()
         manifest = {
             "task": str(self.task),
             "members": [{**asdict(m), "parameters": dict(m.parameters)} for m in self.members],
@@ -144,11 +141,7 @@ class Bag:
             "prior": list(self.prior),
             "range": list(self.range),
         }
-        with zipfile.ZipFile(target, "w") as file:
-            file.writestr(zipfile.ZipInfo(_MANIFEST, _EPOCH), as_json(manifest))
-            for name in sorted(self.files):
-                file.writestr(zipfile.ZipInfo(name, _EPOCH), self.files[name])
-        return target.getvalue()
+        return zipped({_MANIFEST: as_json(manifest), **dict(sorted(self.files.items()))})
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
@@ -158,10 +151,9 @@ class Bag:
             CorruptArtifact: It is not one.
         """
         try:
-            with zipfile.ZipFile(io.BytesIO(data)) as file:
-                told = json.loads(file.read(_MANIFEST))
-                files = {name: file.read(name) for name in file.namelist() if name != _MANIFEST}
-            return cls(
+            files = unzipped(data)
+            told = json.loads(files.pop(_MANIFEST))
+            bag = cls(
                 task=Task(told["task"]),
                 members=tuple(Member(**each) for each in told["members"]),
                 parts=tuple(Part(**each) for each in told["parts"]),
@@ -170,6 +162,8 @@ class Bag:
                 range=(told["range"][0], told["range"][1]),
                 files=files,
             )
-        except (KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
+            bag._estimators  # noqa: B018  # each is read now, or refused
+        except (KeyError, TypeError, ValueError, UsageError) as error:
             message = f"this is no bag of models: {error!r}"
             raise CorruptArtifact(message, hint="train again") from error
+        return bag

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import tempfile
-import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import count
@@ -14,6 +13,7 @@ from typing import Any
 
 from headrace.errors import CorruptArtifact
 from headrace.models.trees import check_booster, check_nodes, check_tree, check_trees
+from headrace.models.zipped import unzipped, zipped
 
 # What a skops file may hold, as (loader, type); anything else is refused before it is loaded.
 _SKLEARN = (
@@ -46,7 +46,6 @@ _SCHEMA = "schema.json"
 _ENSEMBLE = "ensemble.json"
 _ARRAYS = ("coef", "intercept")  # of an ensemble; JSON keeps each number to the bit
 _NPY = b"\x93NUMPY"  # how an array begins; numpy would open an archive, too
-_EPOCH = (1980, 1, 1, 0, 0, 0)  # the least that a zip file can say
 
 
 @dataclass(frozen=True)
@@ -86,8 +85,7 @@ def _dump_skops(estimator: Any) -> bytes:  # noqa: ANN401  # any estimator of sc
     """A skops file without what differs by run: addresses in memory and the time of day."""
     import skops.io
 
-    with zipfile.ZipFile(io.BytesIO(skops.io.dumps(estimator))) as file:
-        members = {name: file.read(name) for name in file.namelist()}
+    members = unzipped(skops.io.dumps(estimator))
     schema = json.loads(members.pop(_SCHEMA))
     numbers: dict[int, int] = {}
     fresh = count(1)
@@ -101,11 +99,7 @@ def _dump_skops(estimator: Any) -> bytes:  # noqa: ANN401  # any estimator of sc
             content = _without_gaps(members[node["file"]])
             node["file"] = f"{number}.npy"
             named[node["file"]] = content
-    target = io.BytesIO()
-    with zipfile.ZipFile(target, "w") as file:
-        for name, content in [*named.items(), (_SCHEMA, json.dumps(schema).encode())]:
-            file.writestr(zipfile.ZipInfo(name, _EPOCH), content)
-    return target.getvalue()
+    return zipped({**named, _SCHEMA: json.dumps(schema).encode()})
 
 
 def _without_gaps(array: bytes) -> bytes:
@@ -126,16 +120,11 @@ def _without_gaps(array: bytes) -> bytes:
 def _load_skops(data: bytes) -> Any:  # noqa: ANN401  # any estimator of scikit-learn
     import skops.io
 
-    with zipfile.ZipFile(io.BytesIO(data)) as file:
-        members = file.infolist()
-        names = {member.filename for member in members}
-        # Stored as they are, so that no small file unpacks to a large one.
-        packed = any(member.compress_type != zipfile.ZIP_STORED for member in members)
-        arrays = (file.read(name) for name in names - {_SCHEMA})
-        if packed or len(names) != len(members) or any(a[:6] != _NPY for a in arrays):
-            message = "not a skops file of ours: members packed, doubled or no arrays"
-            raise ValueError(message)
-        nodes = list(_nodes(json.loads(file.read(_SCHEMA))))
+    members = unzipped(data)
+    nodes = list(_nodes(json.loads(members.pop(_SCHEMA))))
+    if any(array[:6] != _NPY for array in members.values()):
+        message = "not a skops file of ours: a member is no array"
+        raise ValueError(message)
     for node in nodes:
         found = (node["__loader__"], f"{node['__module__']}.{node['__class__']}")
         if found not in TRUSTED:
@@ -216,29 +205,24 @@ def _dump_arrays(estimator: dict[str, Any]) -> bytes:
 
     arrays = {name: each for name, each in estimator.items() if isinstance(each, np.ndarray)}
     rest = {name: each for name, each in estimator.items() if name not in arrays}
-    target = io.BytesIO()
-    with zipfile.ZipFile(target, "w") as file:
-        file.writestr(zipfile.ZipInfo(_SCHEMA, _EPOCH), as_json(rest))
-        for name in sorted(arrays):
-            content = io.BytesIO()
-            np.save(content, arrays[name], allow_pickle=False)
-            file.writestr(zipfile.ZipInfo(f"{name}.npy", _EPOCH), content.getvalue())
-    return target.getvalue()
+    members = {_SCHEMA: as_json(rest)}
+    for name in sorted(arrays):
+        content = io.BytesIO()
+        np.save(content, arrays[name], allow_pickle=False)
+        members[f"{name}.npy"] = content.getvalue()
+    return zipped(members)
 
 
 def _load_arrays(data: bytes) -> dict[str, Any]:
     import numpy as np
 
-    with zipfile.ZipFile(io.BytesIO(data)) as file:
-        members = file.infolist()
-        if any(member.compress_type != zipfile.ZIP_STORED for member in members):
-            message = "its members are packed"  # a small file could unpack to a large one
+    members = unzipped(data)
+    estimator: dict[str, Any] = json.loads(members.pop(_SCHEMA))
+    for name, content in members.items():
+        if content[:6] != _NPY:
+            message = f"{name} is no array"
             raise ValueError(message)
-        estimator: dict[str, Any] = json.loads(file.read(_SCHEMA))
-        for name in sorted(member.filename for member in members):
-            if name != _SCHEMA:
-                content = io.BytesIO(file.read(name))
-                estimator[name.removesuffix(".npy")] = np.load(content, allow_pickle=False)
+        estimator[name.removesuffix(".npy")] = np.load(io.BytesIO(content), allow_pickle=False)
     return estimator
 
 
@@ -262,13 +246,11 @@ def _dump_ensemble(estimator: Any) -> bytes:  # noqa: ANN401  # a dict with `mem
     told["members"] = [
         {name: member[name] for name in ("algorithm", "columns")} for member in estimator["members"]
     ]
-    target = io.BytesIO()
-    with zipfile.ZipFile(target, "w") as file:
-        file.writestr(zipfile.ZipInfo(_ENSEMBLE, _EPOCH), as_json(told))
-        for number, member in enumerate(estimator["members"]):
-            content = FORMATS[named(member["algorithm"]).save_as].dump(member["estimator"])
-            file.writestr(zipfile.ZipInfo(str(number), _EPOCH), content)
-    return target.getvalue()
+    members = {_ENSEMBLE: as_json(told)}
+    for number, member in enumerate(estimator["members"]):
+        form = FORMATS[named(member["algorithm"]).save_as]
+        members[str(number)] = form.dump(member["estimator"])
+    return zipped(members)
 
 
 def _load_ensemble(data: bytes) -> Any:  # noqa: ANN401  # a dict with `members`
@@ -276,18 +258,14 @@ def _load_ensemble(data: bytes) -> Any:  # noqa: ANN401  # a dict with `members`
 
     from headrace.models.algorithms import named
 
-    with zipfile.ZipFile(io.BytesIO(data)) as file:
-        members = file.infolist()
-        if any(member.compress_type != zipfile.ZIP_STORED for member in members):
-            message = "not an ensemble of ours: members packed"
+    files = unzipped(data)
+    estimator = json.loads(files[_ENSEMBLE])
+    for number, member in enumerate(estimator["members"]):
+        form = FORMATS[named(member["algorithm"]).save_as]
+        if form is FORMATS["ensemble"]:
+            message = "an ensemble within an ensemble"
             raise ValueError(message)
-        estimator = json.loads(file.read(_ENSEMBLE))
-        for number, member in enumerate(estimator["members"]):
-            form = FORMATS[named(member["algorithm"]).save_as]
-            if form is FORMATS["ensemble"]:
-                message = "an ensemble within an ensemble"
-                raise ValueError(message)
-            member["estimator"] = form.load(file.read(str(number)))
+        member["estimator"] = form.load(files[str(number)])
     for name in _ARRAYS:
         if name in estimator:
             estimator[name] = np.array(estimator[name], dtype=np.float64)

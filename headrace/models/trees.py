@@ -46,6 +46,7 @@ _PER_NODE = (  # of an XGBoost tree
     "split_type",
     "sum_hessian",
 )
+_OF_LEAVES = ("leaf_features", "leaf_coeff")  # of a linear tree of LightGBM
 _CATEGORIES = ("categories", "categories_nodes", "categories_segments", "categories_sizes")
 _CATEGORICAL = 1  # bit of a decision type
 _DECISIONS = 16
@@ -68,8 +69,11 @@ def check_trees(text: str) -> None:
     many = objective.partition(" num_class:")[2]
     if not _OBJECTIVE.fullmatch(objective) or int(many or 1) != classes:
         _refuse("its objective is none of ours")
+    sizes = _integers(told, "tree_sizes").tolist()
+    if len(sizes) % classes:
+        _refuse("its last round is not whole")
     at = len(header[0])
-    for number, size in enumerate(_integers(told, "tree_sizes").tolist()):
+    for number, size in enumerate(sizes):
         block = text[at : at + size] if size > 0 else ""
         if not block.startswith(f"Tree={number}\n"):
             _refuse(f"tree {number} is not where its size says")

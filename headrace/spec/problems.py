@@ -95,5 +95,11 @@ def near(name: str, names: Iterable[str]) -> str:
     known = sorted(names)
     if meant := nearest(name, known):
         return f"; did you mean {meant!r}?"
+    return f"; there is {listed(known)}" if known else ""
+
+
+def listed(names: Iterable[str]) -> str:
+    """Names in order, as many as a line has room for."""
+    known = sorted(names)
     more = f", and {len(known) - _LISTED} more" if len(known) > _LISTED else ""
-    return f"; there is {', '.join(known[:_LISTED])}{more}" if known else ""
+    return ", ".join(known[:_LISTED]) + more

@@ -26,20 +26,26 @@ from sklearn.tree._tree import Tree
 from headrace.browse import OpenLake
 from headrace.errors import CorruptArtifact, UsageError
 from headrace.models import registry
+from headrace.models.algorithms.algorithm import Task
+from headrace.models.automl import OfMatrix
+from headrace.models.bag import Bag, Member, Part
 from headrace.models.encoding import Encoding
 from headrace.models.formats import FORMATS
 from headrace.models.model import Model, Recipe, digest_of, file_digests
+from headrace.models.pool import Pool
 from headrace.models.trees import check_trees
 
 X = np.array([[n % 7, n % 5] for n in range(200)], dtype=np.float64)
 Y = (X[:, 0] > 3).astype(np.float64)
 ENCODING = Encoding.from_json({"form": "codes", "columns": []})
-GENUINE = ("class_prior", "lightgbm", "decision_tree", "xgboost")
+GENUINE = ("class_prior", "lightgbm", "decision_tree", "xgboost", "realmlp", "preset")
 FILE = {
     "class_prior": "model.json",
     "lightgbm": "model.txt",
     "decision_tree": "model.skops",
     "xgboost": "model.json",
+    "realmlp": "model.npz",
+    "preset": "model.zip",
 }
 
 
@@ -68,7 +74,24 @@ def estimators():
             xgboost.DMatrix(X, Y, feature_types=["q", "c"], enable_categorical=True),
             3,
         ),
+        "realmlp": {"widths": [1], "w0": np.zeros((2, 1))},
+        "preset": a_preset(),
     }
+
+
+def a_preset():
+    """A bag of one member, and the prior."""
+    trees = train({"objective": "binary", "verbosity": -1, "num_leaves": 4}, Dataset(X, Y), 3)
+    bag = Bag(
+        task=Task.BINARY,
+        members=(Member("lgb", "lightgbm"),),
+        parts=(Part("lgb", "0.txt"),),
+        pool=Pool(np.array([0.9, 0.1])),
+        prior=(0.5, 0.5),
+        range=(0.0, 1.0),
+        files={"0.txt": trees.model_to_string().encode()},
+    )
+    return OfMatrix(ENCODING, bag)
 
 
 @pytest.fixture
@@ -184,7 +207,7 @@ def test_a_pickle_under_the_name_that_is_expected_is_refused(
     lake, files_of, plant, marker, kind, algorithm
 ):
     files = {**files_of(algorithm), FILE[algorithm]: PICKLED[kind](Payload(marker))}
-    refused(lake, plant(files), told="not the files of a model|not on the list")
+    refused(lake, plant(files), told="not the files of a model|not on the list|no fitted model")
 
 
 @pytest.mark.parametrize("file", ["encoding.json", "recipe.json"])
@@ -261,6 +284,68 @@ def test_a_hostile_skops_file_is_refused(lake, files_of, plant, kind):
     files = files_of("decision_tree")
     files["model.skops"] = SKOPS[kind](files["model.skops"])
     refused(lake, plant(files), told="not the files of a model|not on the list of trusted types")
+
+
+ARRAYS = {
+    name: change
+    for name, change in SKOPS.items()
+    if name not in {"an untrusted type", "another loader"} and "array" in name
+} | {
+    "the schema twice": SKOPS["the schema twice"],
+    "a zip bomb": SKOPS["a zip bomb"],
+    "no schema": SKOPS["no schema"],
+    "a huge header": SKOPS["a huge header"],
+    "cut": SKOPS["cut"],
+}
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+@pytest.mark.parametrize("kind", ARRAYS)
+def test_a_hostile_file_of_arrays_is_refused(lake, files_of, plant, kind):
+    files = files_of("realmlp")
+    files["model.npz"] = ARRAYS[kind](files["model.npz"])
+    refused(lake, plant(files), told="not the files of a model")
+
+
+def manifest_of(**changes):
+    """A preset's file whose bag tells something else."""
+
+    def changed(data):
+        outer = dict(members_of(data))
+        inner = dict(members_of(outer["bag.zip"]))
+        inner["manifest.json"] = json.dumps(
+            {**json.loads(inner["manifest.json"]), **changes}
+        ).encode()
+        return zipped({**outer, "bag.zip": zipped(inner.items())}.items())
+
+    return changed
+
+
+def with_trees(change):
+    def changed(data):
+        outer = dict(members_of(data))
+        inner = dict(members_of(outer["bag.zip"]))
+        inner["0.txt"] = change(inner["0.txt"].decode()).encode()
+        return zipped({**outer, "bag.zip": zipped(inner.items())}.items())
+
+    return changed
+
+
+BAGS = {
+    "no manifest": manifest_of(members=None),
+    "an algorithm that is not known": manifest_of(members=[{"name": "lgb", "algorithm": "os"}]),
+    "a part that is not there": manifest_of(parts=[{"member": "lgb", "file": "../../x"}]),
+    "hostile trees": with_trees(lambda text: text.replace("left_child=", "left_child=9", 1)),
+    "a zip bomb": lambda _: zipped([("manifest.json", b" " * 10**8)], packed=True),
+    "cut": lambda data: data[: len(data) // 2],
+}
+
+
+@pytest.mark.parametrize("kind", BAGS)
+def test_a_hostile_preset_is_refused(lake, files_of, plant, kind):
+    files = files_of("preset")
+    files["model.zip"] = BAGS[kind](files["model.zip"])
+    refused(lake, plant(files), told="no fitted model|no bag of models|no algorithm|not the files")
 
 
 def test_what_a_record_calls_trusted_is_not(lake, files_of, plant):

@@ -7,7 +7,7 @@ import re
 from headrace.evaluation.metric import METRICS
 from headrace.spec.model import Target, Training
 from headrace.spec.parts import Parts
-from headrace.spec.problems import Findings, Loc, near, shown, unknown
+from headrace.spec.problems import Findings, Loc, listed, near, shown, unknown
 
 _MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 _WEEKDAYS = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"]
@@ -69,8 +69,8 @@ def _algorithms(algorithms: tuple[str, ...], target: Target | None) -> Findings:
         elif name in algorithms[:index]:
             yield ("training", "algorithms", index), f"algorithm {shown(name)} stands twice"
         elif name not in able:
-            told = f"{name} cannot learn a {task} target"
-            yield ("training", "algorithms", index), told + near(name, able)
+            told = f"{name} cannot learn a {task} target; there is {listed(able)}"
+            yield ("training", "algorithms", index), told
 
 
 def cron_problem(cron: str) -> str | None:

@@ -94,4 +94,5 @@ def test_an_algorithm_that_cannot_learn_the_target_is_told_with_those_that_can(
     (told,) = problems_of(text, tmp_path, monkeypatch)
     place = "pipeline.yaml:47:35 training.algorithms[1]"
     assert told.startswith(f"{place}: {algorithm} cannot learn a {task} target; ")
-    assert "there is best_lookup" in told
+    assert "; there is " in told
+    assert "best_lookup" in told
