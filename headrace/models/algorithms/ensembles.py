@@ -421,6 +421,7 @@ BAGGING = Algorithm(
     caveats=(_COST, "`of` names the entry, `decision_tree` where nothing is said"),
     budget=_BUDGET,
     instead=("random_forest", "lightgbm"),
+    exports=("onnx",),
     licence="Apache-2.0",
     source="Breiman 1996, Bagging Predictors",
 )
@@ -445,6 +446,7 @@ STACKING = Algorithm(
     budget=_BUDGET,
     instead=("lightgbm",),
     aliases=("stacked_generalisation",),
+    exports=("onnx",),
     licence="Apache-2.0",
     source="Wolpert 1992, Stacked Generalization",
 )
@@ -468,6 +470,7 @@ BLENDING = Algorithm(
     ),
     budget=_BUDGET,
     instead=("stacking", "lightgbm"),
+    exports=("onnx",),
     licence="Apache-2.0",
     source="Toescher et al. 2009, The BigChaos Solution to the Netflix Grand Prize",
 )
@@ -490,6 +493,7 @@ WEIGHTED_ENSEMBLE = Algorithm(
     ),
     budget=_BUDGET,
     instead=("lightgbm",),
+    exports=("onnx",),
     licence="Apache-2.0",
     source="Caruana et al. 2004, Ensemble Selection from Libraries of Models",
 )
