@@ -100,8 +100,10 @@ def predict(task: Task) -> Predicted:
         "_run": task.run,
     }
     reasons = refusals(rows, model.encoding.names)
-    sound = rows.filter(pc.is_null(reasons))
-    unsound = rows.filter(pc.is_valid(reasons)).append_column("_reason", reasons.drop_null())
+    every = reasons.null_count == len(reasons)  # then nothing is copied
+    sound = rows if every else rows.filter(pc.is_null(reasons))
+    unsound = rows.slice(0, 0) if every else rows.filter(pc.is_valid(reasons))
+    unsound = unsound.append_column("_reason", reasons.drop_null())
     scored = sound.select(task.key)
     target = gold.schema.field(task.target.name)
     told = score_columns(model.predict(sound), model.classes, target)
@@ -127,9 +129,7 @@ def _staged(
     table: Path, rows: pa.Table, stamps: dict[str, str], schema: pa.Schema, day: date
 ) -> StagedFile:
     columns = {name: rows.column(name) for name in rows.column_names}
-    columns |= {
-        name: pa.array([value] * rows.num_rows, pa.string()) for name, value in stamps.items()
-    }
+    columns |= {name: pa.repeat(value, rows.num_rows) for name, value in stamps.items()}
     names = [name for name in schema.names if name != _INTERVAL.name]
     written = pa.table(
         [columns[name] for name in names], schema=pa.schema([schema.field(name) for name in names])

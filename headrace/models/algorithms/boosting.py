@@ -217,13 +217,10 @@ def _fit_xgboost(
 
 def _predict_xgboost(estimator: xgboost.Booster, X: Matrix) -> Floats:
     import numpy as np
-    import xgboost
 
-    data = xgboost.DMatrix(
-        X, feature_types=estimator.feature_types, enable_categorical=True, nthread=1
-    )
     estimator.set_param({"nthread": 1})
-    return estimator.predict(data).astype(np.float64)
+    # In place: the cells are compared as they would be in a DMatrix, which is a copy of them.
+    return np.asarray(estimator.inplace_predict(np.asarray(X)), dtype=np.float64)
 
 
 def _fit_adaboost(
