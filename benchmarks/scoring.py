@@ -96,7 +96,7 @@ def fitted(lake: Lake, name: str) -> Model:
     return model
 
 
-def tasks(lake: Lake, table: Table, model: Model) -> list[Task]:
+def tasks(lake: Lake, table: Table, model: Model, *, compiled: bool) -> list[Task]:
     """A task per file, as the stage makes them."""
     return [
         Task(
@@ -110,6 +110,7 @@ def tasks(lake: Lake, table: Table, model: Model) -> list[Task]:
             files=(file,),
             score_version=1,
             run="r",
+            compiled=compiled,
         )
         for file in table.files
     ]
@@ -165,13 +166,14 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--algorithms", nargs="+", default=list(TREES), choices=list(TREES))
     parser.add_argument("--processes", action="store_true", help="compare processes, too")
+    parser.add_argument("--compiled", action="store_true", help="LightGBM by lleaves")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         lake = Lake(Path(folder))
         table = gold(lake, given.rows, file_rows=given.file_rows)
         for name in given.algorithms:
             model = fitted(lake, name)
-            work = tasks(lake, table, model)
+            work = tasks(lake, table, model, compiled=given.compiled)
             ours(work[:1])
             one_hot = model.encoding.form == "one_hot"
             found = [
