@@ -48,6 +48,7 @@ WRITERS = {
     "weighted_ensemble": "combined.mean",
     "stacking": "combined.stacked",
     "blending": "combined.stacked",
+    "preset": "combined.preset",  # where its members are written
 }
 
 
