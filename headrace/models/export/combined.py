@@ -20,7 +20,7 @@ from headrace.models.pool import FLOOR
 if TYPE_CHECKING:
     from headrace.models.automl import OfMatrix
     from headrace.models.bag import Bag, Member
-    from headrace.models.encoding import Encoding
+    from headrace.models.encoding import Encoding, Form
 
 _CERTAIN = 1e-6  # as `ensembles` has it: the least probability that a log is taken of
 
@@ -123,7 +123,7 @@ def _inner_codes(g: Graph, encoding: Encoding, X: Value) -> Value:
     return g.join(cells)
 
 
-def _mean_of_parts(g: Graph, bag: Bag, member: Member, forms: Mapping[str, Value]) -> Value:
+def _mean_of_parts(g: Graph, bag: Bag, member: Member, forms: Mapping[Form, Value]) -> Value:
     entry = named(member.algorithm)
     form, X = FORMATS[entry.save_as], forms[entry.needs.categories]
     parts = [part for part in bag.parts if part.member == member.name]
