@@ -19,7 +19,16 @@ from rich.markup import escape
 from rich.table import Table as Grid
 
 # No engine and no pyarrow up here: `validate` and `--help` start at once.
-from flows import algorithms, audit, profiles, quarantine, sampling, temporary_server, upkeep
+from flows import (
+    algorithms,
+    audit,
+    export,
+    profiles,
+    quarantine,
+    sampling,
+    temporary_server,
+    upkeep,
+)
 from flows.options import DEFAULT, ERR, OUT, File, LakeFolder, settings_of
 from flows.progress import progress
 from headrace import runs
@@ -47,6 +56,7 @@ app.add_typer(upkeep.app)
 app.add_typer(audit.app)
 app.add_typer(profiles.app)
 app.add_typer(algorithms.app)
+app.add_typer(export.app)
 
 StageName = Literal["ingest", "check", "features", "train", "score", "report"]
 _STOPPED = "stopped; what was committed stands, and the next run completes the rest"

@@ -77,6 +77,11 @@ class Settings(BaseSettings):
         gt=0,
         description="most shared memory that a local Ray may take, in GiB; a tenth of the memory",
     )
+    compiled_lightgbm: bool = Field(
+        False,
+        description="score LightGBM's trees as machine code: equal to 1e-9, not to the bit; "
+        "needs the extra `lleaves` on each worker",
+    )
     short_runs: bool = Field(
         False, description="tune the JVM for runs of under a minute (tests and samples)"
     )

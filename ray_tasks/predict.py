@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from headrace.errors import CorruptArtifact
 from headrace.lake import DataFile, Lake, StagedFile, Table, digest, stage_file
 from headrace.models import registry
+from headrace.models.compiled import compiled
 from headrace.models.encoding import refusals
 from headrace.models.model import Model
 from headrace.spec.model import Target
@@ -37,6 +38,7 @@ class Task:
         files: Their data files.
         score_version: Goes into the fingerprint of the scores.
         run: Name of the run.
+        compiled: Whether trees of LightGBM are compiled; see `headrace.models.compiled`.
     """
 
     root: Path
@@ -49,6 +51,7 @@ class Task:
     files: tuple[DataFile, ...]
     score_version: int
     run: str
+    compiled: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +89,7 @@ def schemas(gold: pa.Schema, key: tuple[str, ...], target: Target) -> tuple[pa.S
 def predict(task: Task) -> Predicted:
     """Scores the rows of a task and stages the files of its result."""
     gold = _gold(task.root, task.pipeline, task.gold_version)
-    model = _model(task.root, task.pipeline, task.model)
+    model = _model(task.root, task.pipeline, task.model, compile_trees=task.compiled)
     model.check(gold.schema)
     model.classes.check(task.target.task, model=task.model)
     rows = gold.arrow(files=task.files)
@@ -100,8 +103,10 @@ def predict(task: Task) -> Predicted:
         "_run": task.run,
     }
     reasons = refusals(rows, model.encoding.names)
-    sound = rows.filter(pc.is_null(reasons))
-    unsound = rows.filter(pc.is_valid(reasons)).append_column("_reason", reasons.drop_null())
+    every = reasons.null_count == len(reasons)  # then nothing is copied
+    sound = rows if every else rows.filter(pc.is_null(reasons))
+    unsound = rows.slice(0, 0) if every else rows.filter(pc.is_valid(reasons))
+    unsound = unsound.append_column("_reason", reasons.drop_null())
     scored = sound.select(task.key)
     target = gold.schema.field(task.target.name)
     told = score_columns(model.predict(sound), model.classes, target)
@@ -127,9 +132,7 @@ def _staged(
     table: Path, rows: pa.Table, stamps: dict[str, str], schema: pa.Schema, day: date
 ) -> StagedFile:
     columns = {name: rows.column(name) for name in rows.column_names}
-    columns |= {
-        name: pa.array([value] * rows.num_rows, pa.string()) for name, value in stamps.items()
-    }
+    columns |= {name: pa.repeat(value, rows.num_rows) for name, value in stamps.items()}
     names = [name for name in schema.names if name != _INTERVAL.name]
     written = pa.table(
         [columns[name] for name in names], schema=pa.schema([schema.field(name) for name in names])
@@ -143,5 +146,6 @@ def _gold(root: Path, pipeline: str, version: int) -> Table:
 
 
 @lru_cache(maxsize=_HELD)
-def _model(root: Path, pipeline: str, model: str) -> Model:
-    return registry.load(Lake(root), pipeline, model)
+def _model(root: Path, pipeline: str, model: str, *, compile_trees: bool) -> Model:
+    loaded = registry.load(Lake(root), pipeline, model)
+    return compiled(loaded) if compile_trees else loaded

@@ -95,7 +95,7 @@ def score(
     counts = {"read": 0, "scored": 0, "refused": 0}
     tables: dict[str, int] = {}
     with connected(settings):
-        tasks = _tasks(pipeline, lake, gold, work, run=run)
+        tasks = _tasks(pipeline, lake, gold, work, run=run, compiled=settings.compiled_lightgbm)
         for interval, parts in _by_interval(work, _predicted(tasks)):
             _balanced(interval, parts, gold)
             tables |= _commit(pipeline, lake, gold, interval, parts)
@@ -172,7 +172,13 @@ def _planned(
 
 
 def _tasks(
-    pipeline: Pipeline, lake: Lake, gold: Table, work: Iterable[_Interval], *, run: str
+    pipeline: Pipeline,
+    lake: Lake,
+    gold: Table,
+    work: Iterable[_Interval],
+    *,
+    run: str,
+    compiled: bool,
 ) -> Iterator[Work]:
     for interval in work:
         for files in _chunks(interval.files):
@@ -187,6 +193,7 @@ def _tasks(
                 files=files,
                 score_version=SCORE_VERSION,
                 run=run,
+                compiled=compiled,
             )
 
 

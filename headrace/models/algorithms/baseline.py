@@ -209,6 +209,7 @@ CLASS_PRIOR = Algorithm(
     predict=_predict_prior,
     save_as="json",
     baseline=True,
+    exports=("onnx",),
     source="the share of rows whose target is true, or of each class",
 )
 
@@ -221,6 +222,7 @@ MEAN = Algorithm(
     predict=_predict_prior,
     save_as="json",
     baseline=True,
+    exports=("onnx",),
     source="the value with the least squared error",
 )
 
@@ -233,6 +235,7 @@ MEDIAN = Algorithm(
     predict=_predict_prior,
     save_as="json",
     baseline=True,
+    exports=("onnx",),
     source="the value with the least absolute error",
 )
 
@@ -245,5 +248,6 @@ BEST_LOOKUP = Algorithm(
     predict=_predict_lookup,
     save_as="json",
     baseline=True,
+    exports=("onnx",),
     source="Micci-Barreca 2001, A Preprocessing Scheme for High-Cardinality Categorical Attributes",
 )

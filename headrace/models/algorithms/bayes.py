@@ -218,6 +218,7 @@ NAIVE_BAYES = Algorithm(
     ),
     budget=Budget(rows=50_000_000, columns=100_000, cells=1_000_000_000),
     instead=("logistic_regression",),
+    exports=("onnx",),
     licence="Apache-2.0",
     source="McCallum and Nigam 1998, A Comparison of Event Models for Naive Bayes",
 )
@@ -238,6 +239,7 @@ QDA = Algorithm(
     budget=Budget(rows=5_000_000, columns=500, cells=500_000_000),
     instead=("lda", "logistic_regression"),
     aliases=("quadratic_discriminant_analysis",),
+    exports=("onnx",),
     licence="Apache-2.0",
     source="Hastie et al. 2009, The Elements of Statistical Learning, section 4.3",
 )

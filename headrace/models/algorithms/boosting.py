@@ -217,13 +217,10 @@ def _fit_xgboost(
 
 def _predict_xgboost(estimator: xgboost.Booster, X: Matrix) -> Floats:
     import numpy as np
-    import xgboost
 
-    data = xgboost.DMatrix(
-        X, feature_types=estimator.feature_types, enable_categorical=True, nthread=1
-    )
     estimator.set_param({"nthread": 1})
-    return estimator.predict(data).astype(np.float64)
+    # In place: the cells are compared as they would be in a DMatrix, which is a copy of them.
+    return np.asarray(estimator.inplace_predict(np.asarray(X)), dtype=np.float64)
 
 
 def _fit_adaboost(
@@ -402,6 +399,7 @@ LIGHTGBM = Algorithm(
     when_not=_SMALL,
     caveats=(_FLAT, "`linear_tree: true` and `extra_trees: true` may be given, too"),
     budget=Budget(rows=50_000_000, columns=20_000, cells=2_000_000_000),
+    exports=("onnx",),
     licence="MIT",
     source="Ke et al. 2017, LightGBM: A Highly Efficient Gradient Boosting Decision Tree",
 )
@@ -435,6 +433,7 @@ XGBOOST = Algorithm(
     when_not=_SMALL,
     caveats=(_FLAT, "numbers are rounded to single precision"),
     budget=Budget(rows=50_000_000, columns=20_000, cells=2_000_000_000),
+    exports=("onnx",),
     licence="Apache-2.0",
     source="Chen and Guestrin 2016, XGBoost: A Scalable Tree Boosting System",
 )
@@ -490,6 +489,7 @@ ADABOOST = Algorithm(
     caveats=(_FLAT, "probabilities are rough: calibrate before using them"),
     budget=Budget(rows=1_000_000, columns=5_000, cells=200_000_000),
     instead=("lightgbm",),
+    exports=("onnx",),
     licence="BSD-3-Clause",
     source="Freund and Schapire 1997; Zhu et al. 2009, Multi-class AdaBoost",
 )
@@ -522,6 +522,7 @@ HIST_GRADIENT_BOOSTING = Algorithm(
     budget=Budget(rows=10_000_000, columns=5_000, cells=1_000_000_000),
     instead=("lightgbm",),
     aliases=("gradient_boosting", "gbm"),
+    exports=("onnx",),
     licence="BSD-3-Clause",
     source="Friedman 2001, Greedy Function Approximation: A Gradient Boosting Machine",
 )

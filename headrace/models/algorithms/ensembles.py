@@ -7,7 +7,7 @@ one-hot columns get them from it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
@@ -140,19 +140,28 @@ def _widened(samples: Samples, columns: Sequence[Column]) -> Samples:
     return replace(samples, X=_wide(samples.X, columns), categorical=())
 
 
-def predict_member(member: Mapping[str, Any], X: Matrix) -> Floats:
-    """Predictions of one member, from the matrix of codes."""
+def _predictions(members: Sequence[Mapping[str, Any]], X: Matrix) -> Iterator[Floats]:
+    """Predictions of each member, from the matrix of codes.
+
+    One-hot columns are made once for neighbours that share them.
+    """
     from headrace.models.algorithms import named
 
-    if member["columns"] is not None:
-        from headrace.models.encoding import Column, Kind
+    wide, made_of = X, None
+    for member in members:
+        told = member["columns"]
+        if told is not None and told != made_of:
+            wide, made_of = _wide(X, _read(told)), told
+        yield named(member["algorithm"]).predict(member["estimator"], X if told is None else wide)
 
-        columns = [
-            Column(**{**each, "kind": Kind(each["kind"]), "categories": tuple(each["categories"])})
-            for each in member["columns"]
-        ]
-        X = _wide(X, columns)
-    return named(member["algorithm"]).predict(member["estimator"], X)
+
+def _read(columns: Sequence[Mapping[str, Any]]) -> list[Column]:
+    from headrace.models.encoding import Column, Kind
+
+    return [
+        Column(**{**each, "kind": Kind(each["kind"]), "categories": tuple(each["categories"])})
+        for each in columns
+    ]
 
 
 def _of_rows(samples: Samples, rows: Integers) -> Samples:
@@ -201,8 +210,10 @@ def _told(train: Samples) -> dict[str, Any]:
 def _predict_mean(estimator: Mapping[str, Any], X: Matrix) -> Floats:
     """The weighted mean of the members, added in their order."""
     weighed = [
-        weight * predict_member(member, X)
-        for member, weight in zip(estimator["members"], estimator["weights"], strict=True)
+        weight * found
+        for found, weight in zip(
+            _predictions(estimator["members"], X), estimator["weights"], strict=True
+        )
     ]
     total: Floats = weighed[0]
     for each in weighed[1:]:
@@ -226,7 +237,7 @@ def _fit_weighted(
     members, found = _all(names, train, parameters, seed=seed, validation=validation, metric=metric)
     picks: Any = parameters.get("picks") or [1] * len(members)
     if validation is not None:
-        parts = [predict_member(member, validation.X) for member in members]
+        parts = list(_predictions(members, validation.X))
         picks = _picked(parts, validation)
         found["picks"] = picks
     held = [(member, pick) for member, pick in zip(members, picks, strict=True) if pick]
@@ -359,8 +370,7 @@ def _said(members: Sequence[Mapping[str, Any]], X: Matrix, task: Task) -> Floats
     import numpy as np
 
     columns = []
-    for member in members:
-        found = predict_member(member, X)
+    for found in _predictions(members, X):
         if task is Task.REGRESSION:
             columns.append(found[:, None])
             continue
@@ -421,6 +431,7 @@ BAGGING = Algorithm(
     caveats=(_COST, "`of` names the entry, `decision_tree` where nothing is said"),
     budget=_BUDGET,
     instead=("random_forest", "lightgbm"),
+    exports=("onnx",),
     licence="Apache-2.0",
     source="Breiman 1996, Bagging Predictors",
 )
@@ -445,6 +456,7 @@ STACKING = Algorithm(
     budget=_BUDGET,
     instead=("lightgbm",),
     aliases=("stacked_generalisation",),
+    exports=("onnx",),
     licence="Apache-2.0",
     source="Wolpert 1992, Stacked Generalization",
 )
@@ -468,6 +480,7 @@ BLENDING = Algorithm(
     ),
     budget=_BUDGET,
     instead=("stacking", "lightgbm"),
+    exports=("onnx",),
     licence="Apache-2.0",
     source="Toescher et al. 2009, The BigChaos Solution to the Netflix Grand Prize",
 )
@@ -490,6 +503,7 @@ WEIGHTED_ENSEMBLE = Algorithm(
     ),
     budget=_BUDGET,
     instead=("lightgbm",),
+    exports=("onnx",),
     licence="Apache-2.0",
     source="Caruana et al. 2004, Ensemble Selection from Libraries of Models",
 )

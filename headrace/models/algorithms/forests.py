@@ -121,6 +121,7 @@ DECISION_TREE = Algorithm(
     caveats=(_FLAT, "small changes of the data change the tree"),
     budget=_BUDGET,
     instead=("lightgbm",),
+    exports=("onnx",),
     licence="BSD-3-Clause",
     aliases=("cart", "regression_tree"),
     source="Breiman et al. 1984, Classification and Regression Trees",
@@ -147,6 +148,7 @@ RANDOM_FOREST = Algorithm(
     caveats=(_FLAT, "files grow with rows times trees"),
     budget=_BUDGET,
     instead=("lightgbm",),
+    exports=("onnx",),
     licence="BSD-3-Clause",
     source="Breiman 2001, Random Forests",
 )
@@ -172,6 +174,7 @@ EXTRA_TREES = Algorithm(
     caveats=(_FLAT, "files grow with rows times trees"),
     budget=_BUDGET,
     instead=("lightgbm",),
+    exports=("onnx",),
     licence="BSD-3-Clause",
     source="Geurts et al. 2006, Extremely Randomized Trees",
 )

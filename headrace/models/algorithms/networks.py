@@ -133,6 +133,7 @@ MLP = Algorithm(
     budget=Budget(rows=1_000_000, columns=5_000, cells=200_000_000),
     instead=("lightgbm",),
     aliases=("multi_layer_perceptron", "neural_network"),
+    exports=("onnx",),
     licence="BSD-3-Clause",
     source="Rumelhart et al. 1986; scikit-learn, sklearn.neural_network",
 )
@@ -160,6 +161,7 @@ RBF_NETWORK = Algorithm(
     budget=Budget(rows=1_000_000, columns=2_000, cells=100_000_000),
     instead=("svm_nystroem", "lightgbm"),
     aliases=("rbfn", "radial_basis_function_network"),
+    exports=("onnx",),
     licence="BSD-3-Clause",
     source="Moody and Darken 1989, Fast Learning in Networks of Locally-Tuned Processing Units",
 )

@@ -74,6 +74,7 @@ SPLINE_LINEAR = Algorithm(
     ),
     budget=Budget(rows=2_000_000, columns=5_000, cells=200_000_000),
     instead=("logistic_regression", "lightgbm"),
+    exports=("onnx",),
     source="Eilers, Marx 1996, Flexible Smoothing with B-splines and Penalties",
 )
 
@@ -92,6 +93,7 @@ QUADRATIC = Algorithm(
     caveats=("of more than forty columns those are multiplied that tell most by themselves",),
     budget=Budget(rows=200_000, columns=5_000, cells=50_000_000),
     instead=("lightgbm",),
+    exports=("onnx",),
     source="scikit-learn, PolynomialFeatures of degree 2",
 )
 
@@ -113,6 +115,7 @@ GAUSSIAN_PROCESS_ARD = Algorithm(
     ),
     budget=Budget(rows=5_000, columns=2_000, cells=2_000_000),
     instead=("gaussian_process", "svm_nystroem", "lightgbm"),
+    exports=("onnx",),
     source="Rasmussen and Williams 2006, Gaussian Processes for Machine Learning, chapter 5",
 )
 
@@ -141,6 +144,7 @@ REALMLP = Algorithm(
     ),
     budget=Budget(rows=1_000_000, columns=5_000, cells=500_000_000),
     instead=("lightgbm",),
+    exports=("onnx",),
     licence="Apache-2.0",
     source="Holzmüller, Grinsztajn, Steinwart 2024, Better by Default: Strong Pre-Tuned MLPs and "
     "Boosted Trees on Tabular Data",

@@ -431,7 +431,7 @@ DECISION_LIST = Algorithm(
     ),
     budget=Budget(rows=2_000_000, columns=500, cells=100_000_000),
     instead=("decision_tree",),
-    exports=("sql",),
+    exports=("onnx", "sql"),
     licence="Apache-2.0",
     source="Rivest 1987, Learning Decision Lists",
 )
@@ -461,7 +461,7 @@ CHAID = Algorithm(
     budget=Budget(rows=1_000_000, columns=200, cells=50_000_000),
     instead=("decision_tree",),
     weights=False,
-    exports=("sql",),
+    exports=("onnx", "sql"),
     extra="chaid",
     licence="Apache-2.0",
     source="Kass 1980, An Exploratory Technique for Investigating Large Quantities of Data",

@@ -1,0 +1,56 @@
+"""`headrace export`: a model in a form that runs without any of this."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flows.options import OUT, LakeFolder, settings_of
+from headrace.errors import UsageError
+
+app = typer.Typer()
+
+
+class Form(StrEnum):
+    """Forms that a model can be written in."""
+
+    ONNX = "onnx"
+
+
+@app.command()
+def export(
+    file: Annotated[Path, typer.Argument(help="The pipeline file.", show_default=False)],
+    out: Annotated[Path, typer.Argument(help="The file to write.", show_default=False)],
+    *,
+    model: Annotated[
+        str, typer.Option(help="A digest, or how one begins; or champion.")
+    ] = "champion",
+    form: Annotated[Form, typer.Option("--to", help="The form.")] = Form.ONNX,
+    lake: LakeFolder = None,
+) -> None:
+    """Writes a model as one graph, from the raw features to scores; a file there is replaced.
+
+    Example: `headrace export pipeline.yaml delays.onnx`
+    """
+    from headrace.lake import Lake
+    from headrace.models import registry
+    from headrace.models.export import to_onnx
+    from headrace.spec import load
+
+    pipeline, place = load(file), Lake(settings_of(lake).lake)
+    alias = registry.champion(place, pipeline.name)
+    known = [row.model for row in registry.promotions(place, pipeline.name)]
+    if model == registry.CHAMPION:
+        found = [] if alias is None else [alias.model]
+    else:
+        found = sorted({each for each in known if each.startswith(model)}) or [model]
+    if len(found) != 1:
+        message = f"{model!r} is the beginning of {len(found)} models" if found else "no model yet"
+        raise UsageError(message, hint="`headrace models` lists them, `headrace run` makes one")
+    loaded = registry.load(place, pipeline.name, found[0])
+    out.write_bytes(to_onnx(loaded))
+    told = f"{loaded.recipe.algorithm} {found[0][:12]} as {form} in {out.as_posix()}"
+    OUT.print(told, soft_wrap=True, highlight=False)

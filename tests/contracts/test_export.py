@@ -1,0 +1,244 @@
+"""What every entry that claims ONNX keeps: each row scored by onnxruntime as by the model."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from headrace.evaluation.metrics import Metric
+from headrace.models.algorithms import CATALOGUE, named
+from headrace.models.algorithms.algorithm import Family, Samples, Task
+from headrace.models.automl import OfMatrix, _as_table
+from headrace.models.bag import Bag, Member, Part
+from headrace.models.encoding import Encoding
+from headrace.models.formats import FORMATS
+from headrace.models.model import Model, Recipe
+from headrace.models.pool import Pool
+from headrace.models.target import Classes
+
+pytest.importorskip("onnx")
+runtime = pytest.importorskip("onnxruntime")
+
+from headrace.models.export import to_onnx  # noqa: E402  # the extra is there
+from headrace.models.export.writers import WRITERS  # noqa: E402
+
+MODULE = {"chaid": "CHAID"}  # what an extra brings
+LABELS = {Task.BINARY: (), Task.MULTICLASS: ("early", "late", "on time"), Task.REGRESSION: ()}
+# Doubles differ by the order of sums alone, which counts most where likelihoods are far from 1;
+# XGBoost and RealMLP compute in single precision.
+TOLERANCE = {"naive_bayes": 1e-7, "xgboost": 2e-6, "realmlp": 1e-5}
+SMALL = {"n_estimators": 12, "n_components": 30, "n_centers": 12, "max_iter": 60}
+MEMBERS = {"lightgbm.n_estimators": 12, "extra_trees.n_estimators": 12}
+OTHERS = {
+    "adaboost": [{"max_depth": 3}],
+    "bagging": [{"of": "svm_nystroem", "n_estimators": 3}, {"of": "xgboost", "n_estimators": 3}],
+    "decision_list": [{"max_terms": 1, "min_samples": 5}],
+    "decision_tree": [{"max_depth": 20, "min_samples_leaf": 1, "min_samples_split": 2}],
+    "gaussian_process": [{"kernel": "matern"}],
+    "glm": [{"family": "tweedie"}, {"family": "gamma"}],
+    "lightgbm": [
+        {"extra_trees": True},
+        {
+            "max_cat_to_onehot": 20,
+            "min_data_per_group": 1,
+            "num_leaves": 60,
+            "min_child_samples": 3,
+        },
+        {"max_cat_to_onehot": 1, "min_data_per_group": 1, "num_leaves": 60, "min_child_samples": 3},
+        {"n_estimators": 2, "min_child_samples": 5000},
+    ],
+    "mlp": [{"layers": 3, "width": 16}],
+    "naive_bayes": [{"kind": "bernoulli"}, {"kind": "multinomial"}, {"kind": "complement"}],
+    "polynomial": [{"degree": 1}, {"degree": 3}],
+    "random_forest": [{"min_samples_leaf": 1}],
+    "realmlp": [{"activation": "mish", "epochs": 4}, {"activation": "selu", "epochs": 4}],
+    "svm": [{"kernel": "poly"}, {"kernel": "linear"}],
+    "svr": [{"kernel": "poly"}, {"kernel": "linear"}],
+    "xgboost": [
+        {"max_cat_to_onehot": 20, "max_depth": 8, "min_child_weight": 0.5},
+        {"max_cat_to_onehot": 1, "max_depth": 8, "min_child_weight": 0.5},
+    ],
+}
+CASES = [
+    (name, task, other)
+    for name in sorted(set(WRITERS) - {"preset"})  # not all of its members are written
+    for task in sorted(named(name).tasks)
+    for other in range(1 + len(OTHERS.get(name, ())))
+]
+
+
+def rows_of(count, seed, *, carriers=12):
+    """Texts and numbers with ties and nulls, truths, a column of nulls."""
+    rng = np.random.default_rng(seed)
+    dest = rng.choice(["", "BOS", "JFK", "LAX", "São Paulo", "雪", "?"], count)
+    carrier = rng.integers(0, carriers, count).astype(str)
+    hour, wind = rng.integers(5, 24, count), rng.gamma(2.0, 5.0, count).round(1)
+    table = pa.table(
+        {
+            "dest": pa.array(dest, mask=rng.random(count) < 0.05),
+            "hour": pa.array(hour, pa.int64()),
+            "carrier": pa.array(carrier),
+            "wind": pa.array(wind, mask=rng.random(count) < 0.1),
+            "seen": pa.array(rng.random(count) < 0.4),
+            "void": pa.nulls(count, pa.float64()),
+        }
+    )
+    signal = 2 * (dest == "LAX") * (hour > 15) + 0.25 * (hour - 14) + 0.2 * (wind > 9.3)
+    return table, signal + rng.normal(size=count)
+
+
+def strange(table):
+    """Those rows, then unseen texts, nulls where training had none, and training's own cuts."""
+    rng = np.random.default_rng(5)
+    size = table.num_rows
+    cuts = rng.choice([7.5, 9.3, 9.35, np.nextafter(9.35, 10), 0.1, 1e-40, 0.0, 50.0], size)
+    odd = {
+        "dest": pa.array(rng.choice(["MIA", "BOS", "??"], size)),
+        "hour": pa.array(rng.integers(-3, 30, size), mask=rng.random(size) < 0.3),
+        "carrier": pa.array(rng.integers(0, 200, size).astype(str), mask=rng.random(size) < 0.3),
+        "wind": pa.array(cuts),
+        "seen": pa.array(rng.random(size) < 0.5, mask=rng.random(size) < 0.3),
+        "void": pa.array(rng.normal(size=size)),
+    }
+    return pa.concat_tables([table, pa.table(odd, schema=table.schema)])
+
+
+@cache
+def model_of(name, task, other):
+    entry = named(name)
+    carriers = 150 if entry.needs.categories == "codes" else 12
+    table, signal = rows_of(400, 1, carriers=carriers)
+    target = {
+        Task.BINARY: (signal > 0).astype(float),
+        Task.MULTICLASS: np.digitize(signal, [-1.0, 1.0]).astype(float),
+        Task.REGRESSION: np.exp(signal / 3),
+    }[task]
+    encoding = Encoding.fit(table, table.column_names, form=entry.needs.categories)
+    classes = Classes(task, LABELS[task])
+    given = {**entry.defaults, **{k: v for k, v in SMALL.items() if k in entry.defaults}}
+    if entry.family is Family.ENSEMBLES:
+        given |= MEMBERS
+    if name == "bagging":
+        given |= {"n_estimators": 5}
+    if name == "realmlp":
+        given |= {"epochs": 4}
+    given |= [{}, *OTHERS.get(name, ())][other]
+    X = encoding.matrix(table)
+    if given.get("kind") in {"multinomial", "complement"}:
+        X[X < 0] = 0
+    told = {"categorical": encoding.categorical, "task": task, "classes": classes.count}
+    train = Samples(X, target, **told)
+    metric = Metric.LOG_LOSS if classes.count else Metric.RMSE
+    validation = train if entry.baseline else None
+    fitted = entry.fit(train, given, seed=7, validation=validation, metric=metric)
+    recipe = Recipe("flights", "late", name, given, 7, "2013-01-01T00:00:00Z", "", "")
+    return Model(recipe, encoding, fitted.estimator, classes)
+
+
+def fed(model, table):
+    """The inputs of the graph, as its metadata asks."""
+    session = runtime.InferenceSession(to_onnx(model), providers=["CPUExecutionProvider"])
+    null = session.get_modelmeta().custom_metadata_map["missing_text"]
+    inputs = {}
+    for asked in session.get_inputs():
+        cells = table.column(asked.name).to_pandas()
+        if asked.type == "tensor(string)":
+            inputs[asked.name] = cells.where(cells.notna(), null).to_numpy(dtype=object)
+        else:
+            inputs[asked.name] = cells.astype("float64").to_numpy()
+    names = [output.name for output in session.get_outputs()]
+    return dict(zip(names, session.run(None, inputs), strict=True))
+
+
+@pytest.mark.parametrize(("name", "task", "other"), CASES)
+def test_onnxruntime_gives_each_row_what_the_model_gives_it(name, task, other):
+    if named(name).extra:
+        pytest.importorskip(MODULE[named(name).extra])
+    model = model_of(name, task, other)
+    rows = strange(rows_of(400, 2)[0])
+    native = model.predict(rows)
+    found = fed(model, rows)
+    of = model.recipe.parameters.get("of", name)
+    slack = TOLERANCE.get(of if isinstance(of, str) else name, 1e-9)
+    at_most = {"rtol": slack, "atol": slack}
+    if task is Task.REGRESSION:
+        np.testing.assert_allclose(found["prediction"], native, **at_most)
+        return
+    score = native if task is Task.BINARY else native.max(axis=1)
+    np.testing.assert_allclose(found["score"], score, **at_most)
+    if task is Task.BINARY:
+        sure = np.abs(native - 0.5) > 1e-5
+        np.testing.assert_array_equal(found["prediction"][sure], native[sure] >= 0.5)
+        return
+    np.testing.assert_allclose(found["probabilities"], native, **at_most)
+    first, second = np.sort(native, axis=1)[:, -1], np.sort(native, axis=1)[:, -2]
+    sure = first - second > 1e-5
+    labels = np.array(LABELS[task])[native.argmax(axis=1)]
+    np.testing.assert_array_equal(found["prediction"][sure], labels[sure])
+
+
+@pytest.mark.parametrize("task", list(Task))
+def test_a_preset_is_written_with_its_members(task):
+    """Of members that need either form; one learned a logarithm, one has two parts."""
+    told = {
+        "spline_linear": {},
+        "lightgbm": {"n_estimators": 8},
+        "extra_trees": {"n_estimators": 5},
+        "svm_nystroem": {"n_components": 20},
+    }
+    table, signal = rows_of(400, 1)
+    target = np.exp(signal / 3)
+    if task is not Task.REGRESSION:
+        target = np.digitize(signal, [0.0] if task is Task.BINARY else [-1.0, 1.0]).astype(float)
+    outer = Encoding.fit(table, table.column_names, form="codes")
+    X = outer.matrix(table)[50:]  # some categories are in none of its rows
+    inner = _as_table(X, outer.categorical)
+    encoding = Encoding.fit(inner, inner.column_names, form="codes")
+    classes = Classes(task, LABELS[task])
+    members, parts, files = [], [], {}
+    for name, given in told.items():
+        log = task is Task.REGRESSION and name == "lightgbm"
+        entry = named(name)
+        own = replace(encoding, form=entry.needs.categories)
+        train = Samples(
+            own.matrix(inner),
+            np.log(target[50:]) if log else target[50:],
+            own.categorical,
+            task=task,
+            classes=classes.count,
+        )
+        members.append(Member(name, name, given, log=log))
+        for seed in (1, 2) if name == "extra_trees" else (1,):
+            parameters = {**entry.defaults, **given}
+            fitted = entry.fit(
+                train, parameters, seed=seed, validation=None, metric=Metric.LOG_LOSS
+            )
+            parts.append(Part(name, f"{name}{seed}", 1.1 if log else 1.0))
+            files[f"{name}{seed}"] = FORMATS[entry.save_as].dump(fitted.estimator)
+    several = task is not Task.REGRESSION
+    prior = tuple(np.bincount(target.astype(int)) / len(target)) if several else (target.mean(),)
+    weights = np.array([0.3, 0.4, 0.2, 0.5, *([0.1] if several else [])])
+    bag = Bag(
+        task=task,
+        members=tuple(members),
+        parts=tuple(parts),
+        pool=Pool(weights, 1.5),
+        prior=tuple(float(share) for share in prior),
+        range=(float(target.min()), float(target.max())),
+        files=files,
+    )
+    recipe = Recipe("flights", "late", "preset", {}, 7, "2013-01-01T00:00:00Z", "", "")
+    for held in (bag, replace(bag, members=(), parts=(), files={})):
+        model = Model(recipe, outer, OfMatrix(encoding, held), classes)
+        rows = strange(rows_of(400, 2)[0])
+        found = fed(model, rows)
+        name = {Task.BINARY: "score", Task.MULTICLASS: "probabilities"}.get(task, "prediction")
+        np.testing.assert_allclose(found[name], model.predict(rows), rtol=1e-9, atol=1e-9)
+
+
+def test_what_is_claimed_is_what_is_written():
+    assert {entry.name for entry in CATALOGUE if "onnx" in entry.exports} == {*WRITERS} - {"preset"}
