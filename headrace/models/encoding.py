@@ -159,10 +159,13 @@ def refusals(rows: pa.Table, names: Sequence[str]) -> pa.Array:
         column = rows.column(name)
         if not pa.types.is_floating(column.type):
             continue
-        found = pc.fill_null(pc.is_inf(column), False).to_numpy()
-        if found.any():
+        infinite = pc.is_inf(column)
+        if pc.any(infinite).as_py():  # null where every cell is
+            found = pc.fill_null(infinite, False).to_numpy()
             reason[found & (reason < 0)] = len(reasons)
             reasons.append(f"infinite {name}")
+    if not reasons:
+        return pa.nulls(rows.num_rows, pa.string())
     texts = pa.array([*reasons, None], pa.string())
     return texts.take(pa.array(np.where(reason < 0, len(reasons), reason)))
 
