@@ -149,12 +149,13 @@ def _loss(y: Floats, predicted: Floats) -> Floats:
         chance = np.where(y > 0, predicted, 1 - predicted)
     else:
         chance = predicted[np.arange(len(y)), y.astype(np.int64)]
-    return -np.log(np.clip(chance, TINY, 1 - TINY))
+    loss: Floats = -np.log(np.clip(chance, TINY, 1 - TINY))
+    return loss
 
 
 def _sharpness(y: Floats, predicted: Floats) -> float:
     """1 by the temperature of least log loss, which is convex in it."""
-    from scipy.optimize import minimize_scalar
+    from scipy.optimize import minimize_scalar  # type: ignore[import-untyped]  # it ships no types
 
     def loss(log_slope: float) -> float:
         cooled = Calibration(Method.TEMPERATURE, (Line(float(np.exp(log_slope))),))

@@ -56,9 +56,8 @@ def curves(y: Floats, score: Floats, *, blocks: Integers, seed: int) -> dict[str
 
 
 def _thinned(shares: Floats) -> Integers:
-    """Places of the first cut, and of those at each hundredth of the rows."""
-    every = np.searchsorted(shares, np.linspace(0, 1, _POINTS + 1) - 1 / (2 * _POINTS))
-    return np.unique(np.minimum(every, len(shares) - 1))
+    """Places of the first cut, of those at each hundredth of the rows, and of the last."""
+    return np.unique(np.searchsorted(shares, np.linspace(0, 1, _POINTS + 1)))
 
 
 def _place(share: float, rows: int) -> int:

@@ -96,6 +96,6 @@ def _binned(chance: Floats) -> Integers:
 
 
 def _two_sided(z: float) -> float:
-    from scipy.special import ndtr
+    from scipy.special import ndtr  # type: ignore[import-untyped]  # it ships no types
 
     return float(2 * ndtr(-abs(z)))

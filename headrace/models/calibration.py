@@ -50,7 +50,7 @@ class Line:
 
     def __call__(self, chance: Floats) -> Floats:
         """Corrected probabilities (rows,)."""
-        from scipy.special import expit
+        from scipy.special import expit  # type: ignore[import-untyped]  # it ships no types
 
         corrected: Floats = expit(self.slope * log_odds(chance) + self.intercept)
         return corrected
@@ -92,7 +92,8 @@ class Steps:
         inside = np.clip(chance, x[0], x[-1])
         at = np.clip(np.searchsorted(x, inside, side="right") - 1, 0, len(x) - 2)
         away = (inside - x[at]) / (x[at + 1] - x[at])
-        return np.minimum(y[at] + away * (y[at + 1] - y[at]), y[at + 1])
+        risen: Floats = np.minimum(y[at] + away * (y[at + 1] - y[at]), y[at + 1])
+        return risen
 
     def to_json(self) -> dict[str, Any]:
         """The curve as JSON values."""
@@ -133,7 +134,8 @@ class Calibration:
             ]
         )
         total = found.sum(axis=1, keepdims=True)
-        return np.divide(found, total, out=predicted.copy(), where=total > 0)
+        shares: Floats = np.divide(found, total, out=predicted.copy(), where=total > 0)
+        return shares
 
     @property
     def slope(self) -> float:
