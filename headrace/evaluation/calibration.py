@@ -18,6 +18,7 @@ from headrace.models.calibration import TINY, Calibration, Curve, Line, Method, 
 Asked = Literal["none", "auto", "isotonic", "platt", "temperature"]
 
 _FEWEST = 5  # rows of a class, and of the others, that a curve of its own takes
+_ONE_SCORE = 1e-9  # log odds nearer than this have no slope: all get the share of true
 _STEEPEST = 3.0  # natural logarithm: temperatures from 1/20 to 20
 
 
@@ -171,10 +172,9 @@ def _line(y: Floats, chance: Floats) -> Curve | None:
 
     x, positives = log_odds(chance), y.sum()
     high, low = (positives + 1) / (positives + 2), 1 / (len(y) - positives + 2)
-    spread = float(x.std())
-    if spread < TINY * max(1.0, abs(float(x.mean()))):  # one score for all: the share of true
-        return Line(1.0, float(log_odds(np.where(y > 0, high, low).mean()) - x.mean()))
-    towards = np.where(y > 0, high, low)
+    towards, spread = np.where(y > 0, high, low), float(x.std())
+    if np.ptp(x) < _ONE_SCORE:
+        return Line(1.0, float(log_odds(towards.mean()) - x.mean()))
     rows = np.concatenate([x, x]).reshape(-1, 1)
     classes = np.repeat([1.0, 0.0], len(y))
     model = LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-8)
