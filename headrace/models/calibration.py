@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from headrace.models.algorithms.algorithm import Task
 from headrace.models.algorithms.estimators import softmax
 
 if TYPE_CHECKING:
@@ -156,7 +157,7 @@ class Calibration:
         return {"method": str(self.method), "curves": curves}
 
     @classmethod
-    def from_json(cls, value: Mapping[str, Any], *, classes: int) -> Self:
+    def from_json(cls, value: Mapping[str, Any], task: Task, *, classes: int) -> Self:
         """The calibration that `to_json` wrote, of a model of so many classes.
 
         Raises:
@@ -164,8 +165,8 @@ class Calibration:
         """
         method = Method(value["method"])
         curves = tuple(None if each is None else _curve(method, each) for each in value["curves"])
-        single = classes == 2 or method is Method.TEMPERATURE  # noqa: PLR2004  # true and false
-        if classes == 0 or len(curves) != (1 if single else classes):
+        single = task is Task.BINARY or method is Method.TEMPERATURE
+        if task is Task.REGRESSION or len(curves) != (1 if single else classes):
             message = f"{len(curves)} curves do not fit {classes} classes"
             raise ValueError(message)
         if single and curves[0] is None:

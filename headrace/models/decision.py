@@ -46,10 +46,9 @@ class ClassRule:
         if not right or not all(_is_cost(each) for row in self.costs for each in row):
             message = "costs are a square of numbers, 0 where the decision is right"
             raise ValueError(message)
-        two = count == 2  # noqa: PLR2004  # true and false
         at = self.threshold
-        if (at is None) == two or not (at is None or (_is_cost(at) and at <= 1)):
-            message = "a threshold from 0 to 1 belongs to true and false, and to nothing else"
+        if at is not None and not (_is_cost(at) and at <= 1 and count == 2):  # noqa: PLR2004  # true, false
+            message = "a threshold is one from 0 to 1, of true and false"
             raise ValueError(message)
 
     def __call__(self, predicted: Floats) -> Decided:
@@ -123,6 +122,9 @@ def rule_from_json(value: Mapping[str, Any], task: Task, *, classes: int) -> Rul
     if task is Task.REGRESSION:
         return ValueRule(value["over"], value["under"], value["offset"])
     rule = ClassRule(tuple(tuple(row) for row in value["costs"]), value["threshold"])
+    if (rule.threshold is None) == (task is Task.BINARY):
+        message = "true and false are decided by a threshold, classes by their costs"
+        raise ValueError(message)
     if len(rule.costs) != classes:
         message = f"costs of {len(rule.costs)} classes do not fit {classes}"
         raise ValueError(message)

@@ -215,7 +215,7 @@ def _corrections(
     calibration = rule = None
     if _CALIBRATION in files:
         told = json.loads(files[_CALIBRATION])
-        calibration = Calibration.from_json(told, classes=classes.count)
+        calibration = Calibration.from_json(told, classes.task, classes=classes.count)
     if _DECISION in files:
         told = json.loads(files[_DECISION])
         rule = rule_from_json(told, classes.task, classes=classes.count)

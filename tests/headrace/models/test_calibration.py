@@ -14,7 +14,7 @@ from headrace.errors import CorruptArtifact
 from headrace.evaluation.calibration import calibrated, fit
 from headrace.models import registry
 from headrace.models.calibration import Calibration, Line, Method, Steps
-from headrace.models.decision import ClassRule, ValueRule, decided
+from headrace.models.decision import ClassRule, ValueRule, decided, rule_from_json
 from headrace.models.model import Model, digest_of, file_digests
 from headrace.models.target import Classes, Task
 
@@ -259,6 +259,15 @@ def test_a_calibration_of_values_is_refused_and_one_of_classes_must_fit_them(mod
         told = {**files, "classes.json": json.dumps(classes.to_json()).encode()}
         with pytest.raises(CorruptArtifact, match="1 curves do not fit"):
             Model.from_files(told, record={})
+
+
+def test_two_classes_by_name_are_two_columns_and_decide_without_a_threshold():
+    y, _, sure = several(classes=2)
+    task, told = Task.MULTICLASS, fit(Method.PLATT, y, sure)
+    assert Calibration.from_json(told.to_json(), task, classes=2)(sure).shape == (2000, 2)
+    rule = ClassRule(((0.0, 1.0), (9.0, 0.0)))
+    assert rule_from_json(rule.to_json(), task, classes=2) == rule
+    assert rule(np.array([[0.85, 0.15], [0.95, 0.05]])).tolist() == [1, 0]
 
 
 def test_a_rule_of_values_keeps_its_offset():
