@@ -55,7 +55,7 @@ def cost_problems(
         elif isinstance(costs[key], dict) or not costs[key]:
             yield key, f"must be a number above 0, not {shown(costs[key])}"
     missing = [key for key in keys if key not in costs]
-    if missing:
+    if missing and set(costs) <= set(keys):  # a stranger may be the one that is missing
         yield None, f"lacks {listed(missing)}: a {task} target costs {' and '.join(keys)}"
 
 
