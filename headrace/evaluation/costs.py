@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from headrace.errors import TrainingError
-from headrace.evaluation.blocks import beyond_noise, drawn, folds, ratio, summed
 from headrace.evaluation.metrics import Floats, Integers
+from headrace.evaluation.resamples import beyond_noise, drawn, folds, ratio, summed
 from headrace.models.algorithms.algorithm import Task
 from headrace.models.decision import ClassRule, Decided, Rule, ValueRule
 from headrace.models.target import Classes, Label

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from headrace.evaluation.blocks import drawn, summed, within
 from headrace.evaluation.intervals import Interval
 from headrace.evaluation.metrics import Booleans, Floats, Integers
+from headrace.evaluation.resamples import drawn, summed, within
 
 _POINTS = 100  # of a curve, at most
 _SHARES = (0.05, 0.1, 0.2, 0.3, 0.5)  # of the rows, at which lift is told with its interval

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from headrace.evaluation.blocks import drawn, ratio, summed
 from headrace.evaluation.metrics import Floats, Integers
+from headrace.evaluation.resamples import drawn, ratio, summed
 
 _BINS = 10
 _FEWEST = 20  # rows of a bin, on the mean

@@ -1,4 +1,4 @@
-"""Blocks of rows that share their luck: folds of them, sums, resamples, gains against noise."""
+"""Whole blocks of rows, which share their luck: folds, sums, resamples, gains against noise."""
 
 from __future__ import annotations
 
