@@ -15,7 +15,7 @@ from headrace.errors import TrainingError
 from headrace.evaluation.intervals import Judged, judged
 from headrace.lake import Lake, Table
 from headrace.models.algorithms import baselines, named
-from headrace.models.algorithms.algorithm import Algorithm, Samples, Task
+from headrace.models.algorithms.algorithm import Algorithm, Fitted, Parameters, Samples, Task
 from headrace.models.encoding import Encoding, refusals
 from headrace.models.target import Classes
 from headrace.spec.model import Pipeline
@@ -25,35 +25,59 @@ if TYPE_CHECKING:
 
     from headrace.evaluation.metrics import Floats
 
-_LATER = 5  # a part in so many of the days is judged on
+_LATER = 5  # one day in so many is judged on, and as many before them choose
 
 
 @dataclass(frozen=True)
 class _Sides:
-    """Rows to learn from and later rows to judge on."""
+    """Rows to learn from, the newest of them again to stop and to choose by, and later rows."""
 
     pipeline: Pipeline
-    earlier: pa.Table
+    oldest: pa.Table
+    newest: pa.Table
     later: pa.Table
     classes: Classes
 
-    def samples(self, encoding: Encoding, rows: pa.Table) -> Samples:
-        target = rows.column(self.pipeline.target.name)
-        classes = self.classes
-        X = encoding.matrix(rows)
-        return Samples(X, classes.codes(target), encoding.categorical, classes.task, classes.count)
-
     def predicted(self, algorithm: Algorithm, *, seed: int) -> Floats:
-        form = algorithm.needs.categories
-        encoding = Encoding.fit(self.earlier, self.pipeline.features.names, form=form)
+        """What it makes of the later rows: fitted as in a training, with what the newest tell."""
+        earlier = pa.concat_tables([self.oldest, self.newest])
+        chosen = self._fitted(algorithm, self.oldest, algorithm.defaults, self.newest, seed=seed)[1]
+        given = {**algorithm.defaults, **chosen.found}
+        encoding, fitted = self._fitted(algorithm, earlier, given, None, seed=seed)
+        score = algorithm.predict(fitted.estimator, encoding.matrix(self.later))
+        if self.classes.task is not Task.MULTICLASS:
+            return score
+        return self.classes.placed(score, self.classes.with_strangers(self.target))
+
+    @property
+    def target(self) -> pa.ChunkedArray:
+        """Of the later rows."""
+        return self.later[self.pipeline.target.name]
+
+    def _fitted(
+        self,
+        algorithm: Algorithm,
+        rows: pa.Table,
+        parameters: Parameters,
+        validation: pa.Table | None,
+        *,
+        seed: int,
+    ) -> tuple[Encoding, Fitted]:
+        names = self.pipeline.features.names
+        encoding = Encoding.fit(rows, names, form=algorithm.needs.categories)
         fitted = algorithm.fit(
-            self.samples(encoding, self.earlier),
-            algorithm.defaults,
+            self._samples(encoding, rows),
+            parameters,
             seed=seed,
-            validation=None,
+            validation=None if validation is None else self._samples(encoding, validation),
             metric=self.pipeline.training.metric,
         )
-        return algorithm.predict(fitted.estimator, encoding.matrix(self.later))
+        return encoding, fitted
+
+    def _samples(self, encoding: Encoding, rows: pa.Table) -> Samples:
+        y = self.classes.codes(rows[self.pipeline.target.name])
+        task, count = self.classes.task, self.classes.count
+        return Samples(encoding.matrix(rows), y, encoding.categorical, task, count)
 
 
 def compare(
@@ -61,8 +85,9 @@ def compare(
 ) -> pd.DataFrame:
     """Fits algorithms with their defaults on earlier days, and judges them on later ones.
 
-    A first look, on the newest fifth of the days of a sample: nothing is tuned, audited, kept or
-    promoted, and the test part of a training is among what is looked at. Baselines are fitted too.
+    A first look, on the newest fifth of the days of a sample; the fifth before it stops boosting
+    and chooses look-ups. Nothing is tuned, audited, kept or promoted, and the test part of a
+    training is among what is looked at. Baselines are fitted too.
 
     Args:
         lake: With gold of the pipeline.
@@ -77,7 +102,7 @@ def compare(
 
     Raises:
         UsageError: There is no gold, or no such algorithm.
-        TrainingError: There are not two days with known targets.
+        TrainingError: There are not three days with known targets.
     """
     import pandas as pd
 
@@ -89,7 +114,7 @@ def compare(
         scores[name] = sides.predicted(named(name), seed=seed)
         seconds[name] = round(time.perf_counter() - began, 2)
     found = judged(
-        sides.classes.codes(sides.later.column(pipeline.target.name)),
+        sides.classes.codes(sides.target),
         scores,
         blocks=sides.later.column("_interval").cast(pa.int32()).to_numpy().astype(np.int64),
         seed=seed,
@@ -119,7 +144,7 @@ def _rows(found: Judged, pipeline: Pipeline, plain: Sequence[str]) -> list[dict[
 
 
 def _sides(lake: Lake, pipeline: Pipeline, *, rows: int, seed: int) -> _Sides:
-    """A sample of the rows with a known target: four fifths of the days, and the newest fifth."""
+    """A sample of the rows with a known target, its days in three parts."""
     names, target = pipeline.features.names, pipeline.target.name
     key = pipeline.sources[pipeline.features.rows].key
     gold = Table(lake.gold(pipeline.name)).arrow(
@@ -131,11 +156,13 @@ def _sides(lake: Lake, pipeline: Pipeline, *, rows: int, seed: int) -> _Sides:
         drawn = np.random.default_rng(seed).choice(len(known), rows, replace=False)
         known = known.take(pa.array(np.sort(drawn)))
     days = np.unique(known["_interval"].cast(pa.int32()).to_numpy())
-    if len(days) < 2:  # noqa: PLR2004  # an earlier and a later one
-        message = "gold has known targets on fewer than two days"
+    if len(days) < 3:  # noqa: PLR2004  # to learn from, to choose by, to judge on
+        message = "gold has known targets on fewer than three days"
         raise TrainingError(message, pipeline=pipeline.name, hint="deliver more, or wait")
-    first = days[-max(len(days) // _LATER, 1)]
-    later = pc.greater_equal(known["_interval"].cast(pa.int32()), pa.scalar(first, pa.int32()))
-    earlier = known.filter(pc.invert(later))
-    task = Task(pipeline.target.task)
-    return _Sides(pipeline, earlier, known.filter(later), Classes.fit(task, earlier[target]))
+    held = max(len(days) // _LATER, 1)
+    parts = [
+        known.filter(pc.is_in(known["_interval"].cast(pa.int32()), pa.array(part)))
+        for part in (days[: -2 * held], days[-2 * held : -held], days[-held:])
+    ]
+    learned = pa.concat_tables(parts[:2])[target]
+    return _Sides(pipeline, *parts, classes=Classes.fit(pipeline.target.task, learned))
