@@ -1,0 +1,86 @@
+"""A run in a page of Markdown, from its records alone: for places that show no HTML of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from headrace.lake import Lake
+from headrace.report import wording
+from headrace.report.outcome import sentence
+from headrace.report.records import Records, read_records
+from headrace.report.training import training
+from headrace.spec.model import Pipeline
+from headrace.stage import Outcome
+
+_OUTCOMES = {Outcome.DONE: "done", Outcome.ALREADY_DONE: "already done", Outcome.MISSING: "—"}
+
+
+def summary(pipeline: Pipeline, lake: Lake, *, run: str, page: str = "") -> str:
+    """What the run did, what went wrong, the stages, and the decision of the gate.
+
+    Args:
+        pipeline: What is declared.
+        lake: Where the run left its records.
+        run: Its name.
+        page: Where the page of the run is, a URL or a path.
+
+    Raises:
+        UsageError: There is no such run.
+    """
+    records = read_records(pipeline, lake, run=run)
+    trained = training(pipeline, records)
+    parts = [sentence(pipeline, records), *_failures(records), _stages(records)]
+    if trained and trained.decision.get("sentence"):
+        own = trained.record.run == run
+        when = "" if own else f" (run {trained.record.run})"
+        parts.append(f"**Gate**{when}: {escaped(trained.decision['sentence'])}")
+    if page:
+        linked = f"[{page}]({page})" if page.startswith("http") else f"`{page}`"
+        parts.append(f"**The whole page**: {linked}")
+    return "\n\n".join(parts) + "\n"
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: int = 0) -> str:
+    """A Markdown table whose last `numbers` columns are aligned to the right."""
+    marks = ["---"] * (len(columns) - numbers) + ["---:"] * numbers
+    lines = [columns, marks, *([escaped(cell) for cell in row] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def escaped(text: str) -> str:
+    r"""Foreign text that Markdown leaves as it is.
+
+    Example:
+        >>> escaped("a|b_c\n<i>")
+        'a\\|b\\_c &lt;i>'
+    """
+    for mark in "\\`*_[]|":
+        text = text.replace(mark, f"\\{mark}")
+    return " ".join(text.split()).replace("<", "&lt;")
+
+
+def _failures(records: Records) -> Iterator[str]:
+    for one in records.failures:
+        told = escaped(wording.shown(one.message, 1_000))
+        yield f"**{one.stage} of {escaped(one.subject)} failed**: {one.error}: {told}"
+
+
+def _stages(records: Records) -> str:
+    rows = [
+        (
+            stage,
+            subject,
+            _OUTCOMES.get(record.outcome, str(record.outcome)),
+            wording.span(record.result.units),
+            ", ".join(
+                f"{wording.count(rows)} {name.replace('_', ' ')}"
+                for name, rows in record.result.rows.items()
+            )
+            or "—",
+            wording.duration(record.result.seconds),
+        )
+        for (stage, subject), record in records.of.items()
+        if record.outcome is not Outcome.MISSING
+    ]
+    columns = ("Stage", "Of", "In this run", "Units", "Rows", "Time")
+    return table(columns, rows, numbers=1) if rows else "No stage left a record."
