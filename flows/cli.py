@@ -24,6 +24,7 @@ from flows import (
     audit,
     deploy,
     export,
+    mirror,
     profiles,
     quarantine,
     sampling,
@@ -59,6 +60,7 @@ app.add_typer(profiles.app)
 app.add_typer(algorithms.app)
 app.add_typer(export.app)
 app.add_typer(deploy.app)
+app.add_typer(mirror.app)
 
 _STOPPED = "stopped; what was committed stands, and the next run completes the rest"
 _NO_RIGHT = "\n  -> give this user the right to read and write there, or name another lake"

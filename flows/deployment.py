@@ -10,6 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flows.progress import LOG
 from headrace.errors import SetupError, SpecError, UsageError
 from headrace.spec.digest import digest_of
 from headrace.spec.model import Pipeline
@@ -92,7 +93,10 @@ def wanted(
         timezone=pipeline.timezone,
         pool=pool,
         collision=collision,
-        environment={"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(HEARTBEAT_S)},
+        environment={
+            "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(HEARTBEAT_S),
+            "PREFECT_LOGGING_EXTRA_LOGGERS": LOG.name,  # a line for each stage that ends
+        },
     )
 
 

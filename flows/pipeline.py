@@ -19,7 +19,7 @@ from prefect.states import Completed
 from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.tasks import Task
 
-from flows import artifacts, events, notify
+from flows import artifacts, events, mirror, notify
 from flows.execution import Execution, Request, demand_promotion, opened
 from headrace import runs
 from headrace.errors import (
@@ -172,6 +172,7 @@ def pipeline(  # noqa: PLR0917 - Prefect shows them as a form and passes them by
                 raise CommitConflict(str(other), hint="run again when it has ended")
             return _ended("AlreadyRunning", str(other))
         if not execution.has_work:
+            mirror.offer(execution.lake, request.pipeline.name)
             _raise_late(execution, require_promotion=require_promotion)
             return _ended("AlreadyDone", "already done: nothing was run and nothing was written")
         try:
@@ -183,6 +184,7 @@ def pipeline(  # noqa: PLR0917 - Prefect shows them as a form and passes them by
                 _raise_set_aside(execution)  # it is the cause, where a file was set aside
             raise
         _report(execution)
+        mirror.offer(execution.lake, request.pipeline.name)
         _raise_late(execution, require_promotion=require_promotion)
         return _ended("Completed", "done")
 
