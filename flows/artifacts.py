@@ -13,8 +13,8 @@ from prefect.artifacts import (
 )
 
 from headrace.lake import Lake
-from headrace.report.summary import summary
-from headrace.report.training import title, told
+from headrace.report.summary import counted, summary
+from headrace.report.training import ranked, title, told
 from headrace.settings import Settings
 from headrace.spec.model import Pipeline
 from headrace.stage import StageResult
@@ -36,12 +36,11 @@ def checks(pipeline: str, result: StageResult) -> None:
         }
         for verdict in sorted(verdicts, key=lambda verdict: verdict["success"])
     ]
-    counts = ", ".join(f"{count:,} {name}" for name, count in result.rows.items())
     create_table_artifact(
         rows,
         key=_key(pipeline, "checks", result.subject),
         description=f"**Checks of {result.subject}**: {broken} of {len(rows)} rules broken; "
-        f"{counts}",
+        f"{counted(result.rows)}",
     )
 
 
@@ -53,26 +52,30 @@ def leaderboard(result: StageResult) -> None:
     tested = {entry["candidate"]: entry["metrics"] for entry in result.detail.get("test", [])}
     metric = result.detail["metric"]
     create_table_artifact(
-        [_candidate(entry, tested.get(entry["candidate"], {}), metric) for entry in board],
+        [
+            _candidate(entry, tested.get(entry["candidate"], {}), metric)
+            for entry in ranked(board, metric)
+        ],
         key=_key(result.subject, "leaderboard"),
         description=f"**Training of {result.units[0]}**: {result.detail['decision']['sentence']}",
     )
 
 
 def of_run(pipeline: Pipeline, lake: Lake, *, run: str, page: Path, settings: Settings) -> None:
-    """The summary of a run, and a link to its page."""
+    """The summary of a run, and a link to its page, where pages are served."""
     url = f"{settings.reports_url.rstrip('/')}/{page.name}" if settings.reports_url else ""
     create_markdown_artifact(
         summary(pipeline, lake, run=run, page=url or page.as_posix()),
         key=_key(pipeline.name, "run"),
         description=f"Run {run}",
     )
-    create_link_artifact(
-        url or page.as_uri(),
-        key=_key(pipeline.name, "report"),
-        link_text=page.name,
-        description=f"The page of run {run}",
-    )
+    if url:  # no browser follows a link from a server to a file
+        create_link_artifact(
+            url,
+            key=_key(pipeline.name, "report"),
+            link_text=page.name,
+            description=f"The page of run {run}",
+        )
 
 
 def _candidate(

@@ -32,7 +32,12 @@ app = typer.Typer()
 SERVER = "MLFLOW_TRACKING_URI"
 UNIT, MODEL = "headrace.training", "headrace.model"  # tags of a run and of a model version
 _PARENT, _NOTE = "mlflow.parentRunId", "mlflow.note.content"
-_PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
+_HABITS = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+}
 _LONGEST_VALUE = 6_000  # of a parameter; MLflow refuses more
 
 
@@ -133,7 +138,8 @@ class _Target:
         shipped = detail["decision"]["shipped"]
         model = registry.record(self.lake, self.pipeline, detail["model"])
         run = self._begin(f"{moment} {shipped}", self._tags(training, model))
-        self._log(run, {**_parameters(detail, shipped), **model["recipe"]}, _figures(detail))
+        recipe = {name: told for name, told in model["recipe"].items() if name != "parameters"}
+        self._log(run, {**recipe, **model["recipe"]["parameters"]}, _figures(detail))
         self.client.log_artifacts(
             run, str(self.lake.models(self.pipeline) / detail["model"]), "model"
         )
@@ -170,7 +176,8 @@ class _Target:
 
     def _tags(self, training: Trained, model: Mapping[str, Any]) -> dict[str, str]:
         decision = training.result.detail["decision"]
-        versions = {f"version.{name}": told for name, told in model.get("versions", {}).items()}
+        libraries = {f"library.{name}": told for name, told in model.get("libraries", {}).items()}
+        code = {f"code.{name}": str(told) for name, told in model.get("code", {}).items()}
         return {
             UNIT: self._unit(training),
             MODEL: model["model"],
@@ -178,7 +185,8 @@ class _Target:
             "headrace.pipeline": self.pipeline,
             "headrace.run": training.run,
             "headrace.promoted": str(decision["promoted"]).lower(),
-            **versions,
+            **libraries,
+            **code,
         }
 
     def _begin(self, name: str, tags: Mapping[str, str]) -> str:
@@ -222,16 +230,11 @@ def _client() -> MlflowClient:
     if importlib.util.find_spec("mlflow") is None:
         message = f"{SERVER} is set, and the extra `mlflow` is not installed"
         raise SetupError(message, hint="`pip install 'headrace[mlflow]'`, or unset the variable")
-    for name, value in _PATIENCE.items():
+    for name, value in _HABITS.items():
         os.environ.setdefault(name, value)
     from mlflow import MlflowClient
 
     return MlflowClient()
-
-
-def _parameters(detail: Mapping[str, Any], shipped: str) -> dict[str, Any]:
-    board = {entry["candidate"]: entry for entry in detail["leaderboard"]}
-    return dict(board.get(shipped, {}).get("params", {}))
 
 
 def _figures(detail: Mapping[str, Any]) -> dict[str, Any]:

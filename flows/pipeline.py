@@ -30,6 +30,7 @@ from headrace.errors import (
     Transient,
     UnreadableInput,
 )
+from headrace.report.summary import outcome
 from headrace.settings import Settings, engine_environment
 from headrace.spec import load
 from headrace.spec.model import ValuesOf
@@ -156,7 +157,7 @@ def pipeline(  # noqa: PLR0917 - Prefect shows them as a form and passes them by
         require_promotion: A refused promotion is a failure.
 
     Returns:
-        What came of it in words, as the message and the value of a completed state.
+        A completed state, whose message is what came of it in words.
 
     Raises:
         HeadraceError: The first failure; what does not depend on it was done all the same.
@@ -186,7 +187,8 @@ def pipeline(  # noqa: PLR0917 - Prefect shows them as a form and passes them by
         _report(execution)
         mirror.offer(execution.lake, request.pipeline.name)
         _raise_late(execution, require_promotion=require_promotion)
-        return _ended("Completed", "done")
+        told = outcome(request.pipeline, execution.lake, run=request.run)
+        return Completed(message=told, data="done")
 
 
 def _ended(name: str, message: str) -> State[str]:

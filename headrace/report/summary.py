@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from headrace.lake import Lake
 from headrace.report import wording
@@ -12,6 +12,7 @@ from headrace.report.training import training
 from headrace.spec.model import Pipeline
 from headrace.stage import Outcome
 
+_UNIT = 12  # digits of a batch: as many as elsewhere
 _OUTCOMES = {Outcome.DONE: "done", Outcome.ALREADY_DONE: "already done", Outcome.MISSING: "—"}
 
 
@@ -40,11 +41,24 @@ def summary(pipeline: Pipeline, lake: Lake, *, run: str, page: str = "") -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def outcome(pipeline: Pipeline, lake: Lake, *, run: str) -> str:
+    """What the run did, in a sentence."""
+    if not lake.runs(run).is_dir():
+        return "no stage left a record"
+    return sentence(pipeline, read_records(pipeline, lake, run=run))
+
+
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: int = 0) -> str:
     """A Markdown table whose last `numbers` columns are aligned to the right."""
     marks = ["---"] * (len(columns) - numbers) + ["---:"] * numbers
     lines = [columns, marks, *([escaped(cell) for cell in row] for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def counted(rows: Mapping[str, int]) -> str:
+    """Named row counts in words, without those that are zero."""
+    told = [f"{wording.count(n)} {name.replace('_', ' ')}" for name, n in rows.items() if n]
+    return ", ".join(told) or "—"
 
 
 def escaped(text: str) -> str:
@@ -71,12 +85,8 @@ def _stages(records: Records) -> str:
             stage,
             subject,
             _OUTCOMES.get(record.outcome, str(record.outcome)),
-            wording.span(record.result.units),
-            ", ".join(
-                f"{wording.count(rows)} {name.replace('_', ' ')}"
-                for name, rows in record.result.rows.items()
-            )
-            or "—",
+            wording.span([unit[:_UNIT] for unit in record.result.units]),
+            counted(record.result.rows),
             wording.duration(record.result.seconds),
         )
         for (stage, subject), record in records.of.items()
