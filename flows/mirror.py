@@ -198,7 +198,7 @@ class _Target:
         tags = {_PARENT: parent, "headrace.kind": entry["kind"]}
         run = self._begin(entry["candidate"], tags)
         values = {f"validation/{name}": value for name, value in entry["validation"].items()}
-        self._log(run, entry["params"], values)
+        self._log(run, entry.get("params", {}), values)
         self.client.set_terminated(run)
 
     def _log(self, run: str, parameters: Mapping[str, Any], values: Mapping[str, Any]) -> None:
