@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
     from prefect.client.schemas.responses import DeploymentResponse
     from prefect.events.schemas.automations import AutomationCore
+    from prefect.flows import Flow
 
 ENTRYPOINT = "flows.pipeline.pipeline"  # by module: the worker's folder is a temporary one
 HEARTBEAT_S = 30  # the shortest that Prefect allows
@@ -161,7 +162,7 @@ def apply(
     except ObjectNotFound:
         standing = None
     changes = tuple(_changes(standing, deployment)) if standing else ()
-    schema = _schema()
+    schema = schema_of(flow)
     if standing and standing.parameter_openapi_schema != schema:
         changes = (*changes, "parameters of the flow")
     if standing and paused is not None and paused != standing.paused:
@@ -196,6 +197,13 @@ def watch(client: SyncPrefectClient, deployment: Deployment, applied: Applied) -
     else:
         client.create_automation(automation)
     return True
+
+
+def schema_of(flow: Flow[..., Any]) -> dict[str, Any]:  # JSON schema
+    """The parameters of a flow, with their descriptions, as the server makes a form of them."""
+    from prefect.utilities.callables import parameter_schema
+
+    return parameter_schema(flow.fn).model_dump(mode="json", exclude_unset=True)
 
 
 def _lost(deployment: Deployment, identity: str) -> AutomationCore:
@@ -260,14 +268,6 @@ def _payload(deployment: Deployment) -> dict[str, Any]:  # arguments of Prefect'
         "pull_steps": [],
         "enforce_parameter_schema": True,
     }
-
-
-def _schema() -> dict[str, Any]:  # JSON schema
-    from prefect.utilities.callables import parameter_schema
-
-    from flows.pipeline import pipeline as flow
-
-    return parameter_schema(flow.fn).model_dump(mode="json", exclude_unset=True)
 
 
 def _changes(standing: DeploymentResponse, deployment: Deployment) -> Iterator[str]:
