@@ -211,7 +211,10 @@ def _lost(deployment: Deployment, identity: str) -> AutomationCore:
     from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
     from prefect.states import StateType
 
-    ends = {f"prefect.flow-run.{end}" for end in ("Completed", "Failed", "Cancelled", "Crashed")}
+    from flows.pipeline import ENDED_WELL
+
+    # Prefect names the event of an end by the name of the state.
+    ends = {f"prefect.flow-run.{name}" for name in ("Failed", "Cancelled", "Crashed", *ENDED_WELL)}
     heartbeat = "prefect.flow-run.heartbeat"
     return AutomationCore(
         name=f"headrace: lost runs of {deployment.name}",

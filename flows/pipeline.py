@@ -39,6 +39,8 @@ from headrace.stage import STAGES, StageName, StageResult
 P = ParamSpec("P")
 R = TypeVar("R")
 
+# Names of the states that a run ends well in.
+ENDED_WELL = (DONE, ALREADY_DONE, ALREADY_RUNNING) = ("Completed", "AlreadyDone", "AlreadyRunning")
 RETRIES = 2
 RETRY_DELAY_S = 5
 
@@ -171,11 +173,11 @@ def pipeline(  # noqa: PLR0917 - Prefect shows them as a form and passes them by
         if other is not None:
             if require_promotion:
                 raise CommitConflict(str(other), hint="run again when it has ended")
-            return _ended("AlreadyRunning", str(other))
+            return _ended(ALREADY_RUNNING, str(other))
         if not execution.has_work:
             mirror.offer(execution.lake, request.pipeline.name)
             _raise_late(execution, require_promotion=require_promotion)
-            return _ended("AlreadyDone", "already done: nothing was run and nothing was written")
+            return _ended(ALREADY_DONE, "already done: nothing was run and nothing was written")
         try:
             _run_stages(execution)
         except Exception as error:  # not one that was asked to stop: it stops without a page
@@ -188,7 +190,7 @@ def pipeline(  # noqa: PLR0917 - Prefect shows them as a form and passes them by
         mirror.offer(execution.lake, request.pipeline.name)
         _raise_late(execution, require_promotion=require_promotion)
         told = outcome(request.pipeline, execution.lake, run=request.run)
-        return Completed(message=told, data="done")
+        return Completed(name=DONE, message=told, data="done")
 
 
 def _ended(name: str, message: str) -> State[str]:
