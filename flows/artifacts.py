@@ -86,11 +86,14 @@ def _candidate(
         f"{title(name)}, validation": told(entry["validation"].get(name), name)
         for name in (metric, *others)
     }
-    test = {f"{title(metric)}, test": _interval(tested[metric], metric)} if tested else {}
+    # Prefect takes the columns of a table from its first row: each row has them all.
+    test = {f"{title(metric)}, test": _interval(tested.get(metric), metric)}
     return {"candidate": entry["candidate"], "kind": entry["kind"], **test, **validation}
 
 
-def _interval(found: Mapping[str, float | None], metric: str) -> str:
+def _interval(found: Mapping[str, float | None] | None, metric: str) -> str:
+    if found is None:
+        return "—"
     value, low, high = (told(found.get(name), metric) for name in ("value", "low", "high"))
     return f"{value} ({low} to {high})"
 

@@ -7,13 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from headrace.lake import Lake
 from headrace.report import wording
 from headrace.report.outcome import sentence
-from headrace.report.records import Records, read_records
+from headrace.report.records import Record, Records, read_records
 from headrace.report.training import training
 from headrace.spec.model import Pipeline
 from headrace.stage import Outcome
 
 _UNIT = 12  # digits of a batch: as many as elsewhere
-_OUTCOMES = {Outcome.DONE: "done", Outcome.ALREADY_DONE: "already done", Outcome.MISSING: "—"}
+_OUTCOMES = {Outcome.DONE: "done", Outcome.ALREADY_DONE: "already done"}
 
 
 def summary(pipeline: Pipeline, lake: Lake, *, run: str, page: str = "") -> str:
@@ -48,10 +48,9 @@ def outcome(pipeline: Pipeline, lake: Lake, *, run: str) -> str:
     return sentence(pipeline, read_records(pipeline, lake, run=run))
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: int = 0) -> str:
-    """A Markdown table whose last `numbers` columns are aligned to the right."""
-    marks = ["---"] * (len(columns) - numbers) + ["---:"] * numbers
-    lines = [columns, marks, *([escaped(cell) for cell in row] for row in rows)]
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table."""
+    lines = [columns, ["---"] * len(columns), *([escaped(cell) for cell in row] for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
@@ -81,16 +80,18 @@ def _failures(records: Records) -> Iterator[str]:
 
 def _stages(records: Records) -> str:
     rows = [
-        (
-            stage,
-            subject,
-            _OUTCOMES.get(record.outcome, str(record.outcome)),
-            wording.span([unit[:_UNIT] for unit in record.result.units]),
-            counted(record.result.rows),
-            wording.duration(record.result.seconds),
-        )
+        (stage, subject, _OUTCOMES[record.outcome], *_work(record))
         for (stage, subject), record in records.of.items()
-        if record.outcome is not Outcome.MISSING
+        if record.outcome in _OUTCOMES
     ]
-    columns = ("Stage", "Of", "In this run", "Units", "Rows", "Time")
-    return table(columns, rows, numbers=1) if rows else "No stage left a record."
+    columns = ("Stage", "Of", "In this run", "Time", "Rows", "Units")
+    return table(columns, rows) if rows else "No stage left a record."
+
+
+def _work(record: Record) -> tuple[str, str, str]:
+    """Time, rows and units of what this run did; another's would be taken for its own."""
+    if record.outcome is not Outcome.DONE:
+        return "—", "—", "—"
+    result = record.result
+    units = wording.span([unit[:_UNIT] for unit in result.units])
+    return wording.duration(result.seconds), counted(result.rows), units
