@@ -11,7 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
 from headrace.settings import Settings
@@ -41,6 +41,7 @@ _WORDS: dict[Any, str] = {
     int: "whole number",
     float: "number",
     Path: "path",
+    SecretStr: "secret text",
     type(None): "nothing",
     Any: "any value",
 }
