@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 from threadpoolctl import threadpool_limits
 
+from headrace.errors import TrainingError
 from headrace.evaluation.calibration import Calibrated, calibrated
 from headrace.evaluation.costs import Costs, rule_of
+from headrace.evaluation.metrics import Floats
 from headrace.models.model import Model
 from headrace.spec.model import Pipeline
 from ray_tasks.examples import Examples
@@ -40,7 +43,7 @@ def corrected(pipeline: Pipeline, examples: Examples, model: Model) -> Model:
         return model
     part = examples.parts.validation
     y, blocks = examples.y[part.rows], examples.days(part)
-    predicted = model.predict(examples.of(part))
+    predicted = _said(examples, model)
     return replace(model, rule=rule_of(costs, y, predicted, blocks=blocks))
 
 
@@ -49,6 +52,19 @@ def calibrated_by(pipeline: Pipeline, examples: Examples, model: Model) -> Calib
     asked, part = pipeline.training.calibration, examples.parts.validation
     if asked == "none":
         return None
-    predicted = replace(model, calibration=None).predict(examples.of(part))
+    predicted = _said(examples, replace(model, calibration=None))
     with threadpool_limits(1):  # equal rows give equal bytes
         return calibrated(asked, examples.y[part.rows], predicted, blocks=examples.days(part))
+
+
+def _said(examples: Examples, model: Model) -> Floats:
+    """What a model predicts of validation, in terms of its own classes.
+
+    Raises:
+        TrainingError: It is not finite.
+    """
+    predicted = model.predict(examples.of(examples.parts.validation))
+    if not np.isfinite(predicted).all():
+        message = f"{model.recipe.algorithm} predicts NaN or infinity on validation"
+        raise TrainingError(message, hint="leave the algorithm out, or mend its features")
+    return predicted

@@ -2,12 +2,59 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Self
+
 import numpy as np
 
 from headrace.evaluation.intervals import LEVEL, RESAMPLES, Interval
 from headrace.evaluation.metrics import Booleans, Floats, Integers
 
 _FOLDS = 5
+
+
+@dataclass(frozen=True)
+class Resamples:
+    """Blocks drawn again, as `headrace.evaluation.intervals` draws them.
+
+    Attributes:
+        place: Number of each row's block, from 0.
+        weights: How often each block counts: resamples by blocks.
+    """
+
+    place: Integers
+    weights: Floats
+
+    @classmethod
+    def of(cls, blocks: Integers, *, seed: int) -> Self:
+        """Draws.
+
+        Args:
+            blocks: Block of each row, any numbers.
+            seed: Of the resamples.
+        """
+        found, place = np.unique(blocks, return_inverse=True)
+        rng = np.random.default_rng(seed)
+        even = np.full(len(found), 1 / len(found))
+        weights = rng.multinomial(len(found), even, size=RESAMPLES).astype(np.float64)
+        return cls(place, weights)
+
+    def summed(self, values: Floats | Booleans) -> Floats:
+        """Sums of values of rows, by block."""
+        return np.bincount(self.place, values, self.weights.shape[1]).astype(np.float64)
+
+    def ratio(self, above: Floats | Booleans, below: Floats | Booleans) -> Interval:
+        """The sum of `above` by that of `below`, of rows, with its interval."""
+        sums = self.summed(above), self.summed(below)
+        value = float(sums[0].sum() / sums[1].sum())
+        return self.within(value, *(self.weights @ each for each in sums))
+
+    def within(self, value: float, above: Floats, below: Floats) -> Interval:
+        """A ratio with its interval of resamples; those with nothing below are left out."""
+        draws = above[below > 0] / below[below > 0]
+        tail = (1 - LEVEL) / 2
+        low, high = np.quantile(draws, [tail, 1 - tail])
+        return Interval(value, float(low), float(high))
 
 
 def folds(blocks: Integers) -> list[Booleans] | None:
@@ -23,12 +70,6 @@ def folds(blocks: Integers) -> list[Booleans] | None:
     return [np.isin(place, run) for run in runs]
 
 
-def summed(values: Floats, blocks: Integers) -> Floats:
-    """Sums of values by block, in the order of blocks."""
-    _, place = np.unique(blocks, return_inverse=True)
-    return np.bincount(place, values).astype(np.float64)
-
-
 def beyond_noise(over: Floats, values: Floats, *, blocks: Integers) -> bool:
     """Whether the mean of `values` is less than that of `over` by more than one standard error.
 
@@ -40,41 +81,8 @@ def beyond_noise(over: Floats, values: Floats, *, blocks: Integers) -> bool:
         values: Another loss of the same rows.
         blocks: Block of each row, any numbers.
     """
-    gains = summed(over - values, blocks)
+    _, place = np.unique(blocks, return_inverse=True)
+    gains = np.bincount(place, over - values)
     if len(gains) < 2:  # noqa: PLR2004  # an error takes two
         return False
     return bool(gains.sum() > np.sqrt(len(gains)) * gains.std(ddof=1))
-
-
-def drawn(blocks: Integers, *, seed: int) -> Floats:
-    """How often each block counts in each resample, as `headrace.evaluation.intervals` draws.
-
-    Args:
-        blocks: Block of each row, any numbers.
-        seed: Of the resamples.
-
-    Returns:
-        Resamples by blocks, these in order.
-    """
-    count = len(np.unique(blocks))
-    rng = np.random.default_rng(seed)
-    return rng.multinomial(count, np.full(count, 1 / count), size=RESAMPLES).astype(np.float64)
-
-
-def ratio(above: Floats, below: Floats, weights: Floats) -> Interval:
-    """A ratio of sums with its interval.
-
-    Args:
-        above: By block.
-        below: By block.
-        weights: What `drawn` gave.
-    """
-    return within(above.sum() / below.sum(), weights @ above, weights @ below)
-
-
-def within(value: float, above: Floats, below: Floats) -> Interval:
-    """A ratio with its interval of resamples; those with nothing below are left out."""
-    draws = above[below > 0] / below[below > 0]
-    tail = (1 - LEVEL) / 2
-    low, high = np.quantile(draws, [tail, 1 - tail])
-    return Interval(float(value), float(low), float(high))
