@@ -187,10 +187,7 @@ def watch(client: SyncPrefectClient, deployment: Deployment, applied: Applied) -
     """
     automation = _lost(deployment, applied.id)
     standing = client.read_automations_by_name(automation.name)
-    if any(
-        each.model_dump(mode="json", exclude={"id"}) == automation.model_dump(mode="json")
-        for each in standing
-    ):
+    if any(_content(each) == _content(automation) for each in standing):
         return False
     if standing:
         client.update_automation(standing[0].id, automation)
@@ -220,10 +217,10 @@ def _lost(deployment: Deployment, identity: str) -> AutomationCore:
         name=f"headrace: lost runs of {deployment.name}",
         description=f"A run without a sign of life for {SILENCE_S} s has crashed.",
         trigger=EventTrigger(
-            match={"prefect.resource.id": "prefect.flow-run.*"},
+            match={"prefect.resource.id": ["prefect.flow-run.*"]},  # lists, as it answers
             match_related={
-                "prefect.resource.role": "deployment",
-                "prefect.resource.id": f"prefect.deployment.{identity}",
+                "prefect.resource.role": ["deployment"],
+                "prefect.resource.id": [f"prefect.deployment.{identity}"],
             },
             for_each={"prefect.resource.id"},
             posture=Posture.Proactive,
@@ -239,6 +236,11 @@ def _lost(deployment: Deployment, identity: str) -> AutomationCore:
             )
         ],
     )
+
+
+def _content(automation: AutomationCore) -> dict[str, Any]:  # JSON values and sets of them
+    content = automation.model_dump(exclude={"id": True, "trigger": {"id"}, "owner_resource": True})
+    return {name: content[name] for name in ("description", "enabled", "trigger", "actions")}
 
 
 def _payload(deployment: Deployment) -> dict[str, Any]:  # arguments of Prefect's own call

@@ -124,7 +124,8 @@ class Execution:
     @property
     def has_work(self) -> bool:
         """Whether a stage that is wanted finds anything to do, or a page is asked for."""
-        if self.sources or self.request.only == "report":
+        notable = any(one.new_problems or one.growing for one in self.landings.values())
+        if notable or self.request.only == "report":
             return True
         due = {Outcome.MISSING, Outcome.WAITING, *([Outcome.STALE] if self.request.stale else [])}
         return any(
