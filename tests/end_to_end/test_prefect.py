@@ -21,7 +21,7 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from flows import artifacts, deployment, events
+from flows import artifacts, deployment, events, lost_runs
 from headrace.errors import SpecError, UsageError
 from headrace.lake import Table
 from headrace.settings import Settings
@@ -31,6 +31,7 @@ from headrace.stage import Outcome, StageResult
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 PREFECT = [str(Path(sys.executable).with_name("prefect"))]
+INFRA = Path(__file__).parents[2] / "infra"
 SCHEDULE = "schedule: {cron: '0 5 * * *'}"
 
 
@@ -148,7 +149,7 @@ def test_deploying_again_changes_nothing_and_says_so(deployed, client, wanted):
     before = client.read_deployment_by_name("headrace/rides")
     applied = deployment.apply(client, wanted(), paused=None, create_pool=False)
     assert (applied.outcome, applied.changes) == ("unchanged", ())
-    assert not deployment.watch(client, wanted(), applied)
+    assert not lost_runs.watch(client, "rides", applied.id)
     assert client.read_deployment_by_name("headrace/rides").updated == before.updated
 
 
@@ -184,8 +185,30 @@ def test_lost_runs_of_this_deployment_alone_are_ended_by_an_automation(deployed,
     [automation] = client.read_automations_by_name("headrace: lost runs of rides")
     trigger = automation.trigger
     assert trigger.match_related["prefect.resource.id"] == [f"prefect.deployment.{deployed['id']}"]
-    assert trigger.within.total_seconds() == deployment.SILENCE_S
+    assert trigger.within.total_seconds() == lost_runs.SILENCE_S
     assert automation.actions[0].state == "CRASHED"
+
+
+def test_the_files_of_infra_say_the_same_to_prefects_own_command(
+    deployed, client, home, server, wanted
+):
+    def prefect(*arguments):
+        done = started([*arguments], home=home, PREFECT_API_URL=server)
+        assert done.wait(120) == 0, (home / f"{arguments[0]}.log").read_text()
+
+    prefect("--no-prompt", "deploy", "--prefect-file", str(INFRA / "prefect.yaml"), "--all")
+    made = client.read_deployment_by_name("headrace/flight_delays")
+    assert not [
+        change
+        for change in deployment.changes(made, wanted())
+        if change.partition(":")[0] in {"at once", "collision", "environment", "entrypoint"}
+    ]
+    assert made.pull_steps == []
+    prefect("automation", "create", "--from-file", str(INFRA / "lost_runs.yaml"))
+    [ours] = client.read_automations_by_name("headrace: lost runs of rides")
+    [theirs] = client.read_automations_by_name("lost runs")
+    assert theirs.trigger.expect == ours.trigger.expect
+    assert theirs.actions == ours.actions
 
 
 def test_the_server_plans_runs_by_the_schedule(deployed, client):
