@@ -19,7 +19,7 @@ _SCHEMA = pa.schema(
         ("pipeline", pa.string()),
         ("moment", _MOMENT),
         ("part", pa.string()),  # audit, validation, test, gain or decision
-        ("role", pa.string()),  # algorithm, baseline, champion or winner
+        ("role", pa.string()),  # algorithm, baseline, champion, winner or constant
         ("candidate", pa.string()),
         ("metric", pa.string()),
         ("value", pa.float64()),
@@ -182,6 +182,16 @@ def _rows(result: StageResult) -> list[dict[str, Any]]:
         for entry in detail["test"]
         for metric, interval in entry["metrics"].items()
     ]
+    costs = [
+        {
+            "part": "test",
+            "role": entry["role"],
+            "candidate": entry["candidate"],
+            "metric": "cost_per_1000",
+            **entry["cost"],
+        }
+        for entry in detail.get("costs", {}).get("candidates", ())
+    ]
     gain = {
         "part": "gain",
         "candidate": detail["gain"]["over"],
@@ -195,4 +205,4 @@ def _rows(result: StageResult) -> list[dict[str, Any]]:
         "model": detail["model"],
         "result": json.dumps(result.to_json()),
     }
-    return [*validation, *test, gain, decision]
+    return [*validation, *test, *costs, gain, decision]

@@ -15,6 +15,7 @@ from pydantic import Field, PrivateAttr, StrictBool, StringConstraints, model_va
 from headrace.errors import UsageError
 from headrace.evaluation.metric import METRICS, Metric
 from headrace.models.algorithms.algorithm import Task
+from headrace.spec.costs import Costs
 from headrace.spec.fields import Columns, Day, Days, Declared, Limit, Name, Zone
 from headrace.spec.forms import Features
 from headrace.spec.problems import unknown
@@ -163,6 +164,9 @@ class Target(Declared):
     task: Task = Field(
         Task.BINARY, description="`multiclass`: one of several texts or whole numbers"
     )
+    costs: Costs | None = Field(
+        None, description="of errors, by which `prediction` is decided; see docs/calibration.md"
+    )
 
 
 class Split(Declared):
@@ -218,6 +222,9 @@ class Training(Declared):
     )
     metric: Metric = Field(
         Metric.ROC_AUC, description="`log_loss` for multiclass and `rmse` for regression"
+    )
+    calibration: Literal["none", "auto", "isotonic", "platt", "temperature"] = Field(
+        "none", description="how probabilities are corrected on validation; `auto` chooses"
     )
     trials: Annotated[int, Field(strict=True, ge=1, le=10_000)] = 6
     seed: Annotated[int, Field(strict=True, ge=0, lt=2**32)] = 7
