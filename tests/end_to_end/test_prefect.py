@@ -22,7 +22,7 @@ from prefect.client.schemas.filters import FlowRunFilter
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from flows import artifacts, deployment, events, lost_runs
-from headrace.errors import SpecError, UsageError
+from headrace.errors import ChecksFailed, SpecError, UsageError
 from headrace.lake import Table
 from headrace.settings import Settings
 from headrace.spec import load
@@ -304,6 +304,15 @@ def test_the_summary_links_to_the_page_where_pages_are_served(client, rides):
     assert "**Gate**: lightgbm wins." in made["rides-run"].data
 
 
+def emitted(client, event):
+    def seen():
+        query = {"filter": {"event": {"name": [event]}}}
+        return client.request("POST", "/events/filter", json=query).json()["events"]
+
+    [found] = wait_until(seen, seconds=30)
+    return found["resource"]["prefect.resource.id"], found["payload"]["sentence"]
+
+
 @pytest.mark.parametrize(
     ("promoted", "event", "resource"),
     [
@@ -315,15 +324,11 @@ def test_what_the_gate_decided_is_an_event_that_automations_can_await(
     client, promoted, event, resource
 ):
     events.decided(trained(promoted=promoted), run="r1")
+    assert emitted(client, event) == (resource, "lightgbm wins.")
 
-    def seen():
-        reply = client.request(
-            "POST",
-            "/events/filter",  # type: ignore[arg-type]
-            json={"filter": {"event": {"name": [event]}}},
-        )
-        return reply.json()["events"]
 
-    [found] = wait_until(seen, seconds=30)
-    assert found["resource"]["prefect.resource.id"] == resource
-    assert found["payload"]["sentence"] == "lightgbm wins."
+def test_a_batch_that_stays_unpublished_is_an_event(client):
+    error = ChecksFailed("a rule was broken", source="ends", hint="mend it")
+    events.unpublished("rides", "ends", error, run="r1")
+    told = emitted(client, "headrace.batch.unpublished")
+    assert told == ("headrace.source.rides.ends", "a rule was broken")
