@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -18,7 +19,7 @@ from pathlib import Path
 import pytest
 from prefect import flow
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import FlowRunFilter
+from prefect.client.schemas.filters import FlowRunFilter, LogFilter
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from flows import artifacts, deployment, events, lost_runs
@@ -253,6 +254,8 @@ def test_two_triggers_at_once_do_the_work_once_and_both_end_well(
     assert done.state.message.startswith("8,321 rows of 3 sources read")
     assert done.name.endswith(str(done.id)[-8:])
     assert set(done.tags) == {"headrace", "rides"}
+    logs = client.read_logs(LogFilter(flow_run_id={"any_": [done.id]}))
+    assert any(re.match(r"ingest +rides +done in .* 4,202 read", log.message) for log in logs)
     assert rides.lake.runs(done.name).is_dir()
     assert Table(rides.lake.bronze("rides")).version == 0
 
