@@ -20,10 +20,13 @@ from rich.table import Table as Grid
 from flows import (
     algorithms,
     audit,
+    diff,
     errors,
+    explain,
     export,
     profiles,
     quarantine,
+    rebuild,
     sampling,
     temporary_server,
     upkeep,
@@ -56,6 +59,9 @@ app.add_typer(audit.app)
 app.add_typer(profiles.app)
 app.add_typer(algorithms.app)
 app.add_typer(export.app)
+app.add_typer(explain.app)
+app.add_typer(rebuild.app)
+app.add_typer(diff.app)
 app.add_typer(errors.app)
 
 StageName = Literal["ingest", "check", "features", "train", "score", "report"]
