@@ -24,6 +24,7 @@ from flows import (
     errors,
     explain,
     export,
+    new,
     profiles,
     quarantine,
     rebuild,
@@ -59,6 +60,7 @@ app.add_typer(audit.app)
 app.add_typer(profiles.app)
 app.add_typer(algorithms.app)
 app.add_typer(export.app)
+app.add_typer(new.app)
 app.add_typer(explain.app)
 app.add_typer(rebuild.app)
 app.add_typer(diff.app)
