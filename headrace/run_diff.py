@@ -26,7 +26,7 @@ class Change:
     """One fact that is not the same in two runs.
 
     Attributes:
-        section: inputs, spec, rows, checks, training, model or libraries.
+        section: stages, inputs, spec, rows, checks, training, model or libraries.
         what: The fact, such as `check planned: silver`.
         before: Its value in the first run; None where that run tells nothing of it.
         after: In the second.
@@ -99,29 +99,38 @@ def difference(lake: Lake, first: str, second: str) -> Difference:
         first: Name of a run.
         second: Name of another.
     """
-    sides, notes = [], []
-    for run in (first, second):
-        results = _results(lake, run)
-        about = runs.about(lake.runs(run))
+    notes: list[str] = []
+    then, now = _results(lake, first), _results(lake, second)
+    abouts = [runs.about(lake.runs(run)) for run in (first, second)]
+    for run, about in zip((first, second), abouts, strict=True):
         if about is None:
             notes.append(f"{run} kept neither its spec nor its libraries")
-        sides.append((_facts(results, about or {}), results))
-    (before, then), (after, now) = sides
+    both = then.keys() & now.keys()
+    before, after = (
+        {
+            **_facts({name: side[name] for name in side if name in both}),
+            **_made_of(about if None not in abouts else None),
+        }
+        for side, about in zip((then, now), abouts, strict=True)
+    )
     changes = [
+        Change("stages", name, _did(then.get(name)), _did(now.get(name)))
+        for name in sorted(then.keys() ^ now.keys())
+    ]
+    changes += [
         Change(*place, before.get(place), after.get(place))
         for place in sorted({**before, **after}, key=_place)
         if before.get(place) != after.get(place)
-        # A run without a stage, or of an older version, has no facts of it: no change.
-        if not (place[0] in {"spec", "libraries"} and notes)
     ]
     changes += _changed_features(lake, then, now, notes)
+    changes.sort(key=lambda change: _SECTIONS.index(change.section))
     seconds = {
         name: (_seconds(then, name), _seconds(now, name)) for name in dict.fromkeys([*then, *now])
     }
     return Difference(first, second, tuple(changes), seconds, tuple(notes))
 
 
-_SECTIONS = ("inputs", "spec", "rows", "checks", "training", "model", "libraries")
+_SECTIONS = ("stages", "inputs", "spec", "rows", "checks", "training", "model", "libraries")
 
 
 def _place(place: tuple[str, str]) -> tuple[int, str]:
@@ -143,7 +152,21 @@ def _results(lake: Lake, run: str) -> dict[str, StageResult]:
     return found
 
 
-def _facts(results: Mapping[str, StageResult], about: Mapping[str, Any]) -> Facts:
+def _did(result: StageResult | None) -> str | None:
+    return None if result is None else str(result.outcome)
+
+
+def _made_of(about: Mapping[str, Any] | None) -> Facts:
+    """What a run was made of, where both runs tell it."""
+    sections = ("spec", "libraries") if about else ()
+    return {
+        (section, what): value
+        for section in sections
+        for what, value in (about or {}).get(section, {}).items()
+    }
+
+
+def _facts(results: Mapping[str, StageResult]) -> Facts:
     facts: Facts = {}
     for name, result in results.items():
         if result.name in _OF_SOURCES:
@@ -159,9 +182,6 @@ def _facts(results: Mapping[str, StageResult], about: Mapping[str, Any]) -> Fact
         if result.name == "score":
             models = sorted(set((result.detail.get("models") or {}).values()))
             facts["model", "scored by"] = models
-    for section in ("spec", "libraries"):
-        for what, value in about.get(section, {}).items():
-            facts[section, what] = value
     return facts
 
 
