@@ -68,6 +68,7 @@ def train(
         from ray_tasks.contest import Training, contest
         from ray_tasks.search import search, shared
         from ray_tasks.trial import Problem
+        from ray_tasks.tuning import Tuning
 
         algorithms = _algorithms(pipeline)
         encodings = examples.encodings(
@@ -85,7 +86,7 @@ def train(
         searched = search(
             problem,
             reference=reference,
-            trials=pipeline.training.trials,
+            tuning=Tuning.of(pipeline.training),
             storage=lake.runs(run) / f"tune-{moment}",
         )
         training = Training(pipeline, moment, examples, encodings, problem.train, aliases)

@@ -11,6 +11,7 @@ from headrace.models.algorithms import named
 from headrace.models.algorithms.algorithm import Samples
 from ray_tasks.search import search, shared
 from ray_tasks.trial import Problem
+from ray_tasks.tuning import Tuning
 
 pytestmark = pytest.mark.usefixtures("ray_local")
 
@@ -51,7 +52,7 @@ def test_failed_trials_are_counted_beside_those_that_succeed(tmp_path):
     lightgbm = named("lightgbm")
     found = searched(
         problem(PRIOR, failing_algorithm("no such thing"), lightgbm),
-        trials=2,
+        tuning=Tuning(trials=2),
         storage=tmp_path / "t",
     )
     assert [(each.algorithm.name, each.trials, each.failed) for each in found] == [
@@ -66,12 +67,16 @@ def test_failed_trials_are_counted_beside_those_that_succeed(tmp_path):
 
 def test_a_search_where_only_baselines_succeed_is_an_error_with_the_reason(tmp_path):
     with pytest.raises(TrainingError, match=r"every trial failed: .*no such thing"):
-        searched(problem(PRIOR, failing_algorithm("no such thing")), trials=2, storage=tmp_path)
+        searched(
+            problem(PRIOR, failing_algorithm("no such thing")),
+            tuning=Tuning(trials=2),
+            storage=tmp_path,
+        )
 
 
 def test_predictions_that_are_not_numbers_are_a_failed_trial(tmp_path):
     with pytest.raises(TrainingError, match="every trial failed: predictions are not finite"):
-        searched(problem(PRIOR, infinite_algorithm()), trials=2, storage=tmp_path)
+        searched(problem(PRIOR, infinite_algorithm()), tuning=Tuning(trials=2), storage=tmp_path)
 
 
 def test_matrices_beyond_the_object_store_are_refused_with_the_way_out():
