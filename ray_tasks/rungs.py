@@ -6,7 +6,6 @@ Li et al. 2020, A System for Massively Parallel Hyperparameter Tuning (ASHA).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Protocol

@@ -1,4 +1,4 @@
-"""Points of a search space, drawn by Optuna: by what was learned so far, at random, or on a grid."""
+"""Points of a search space, drawn by Optuna: by what was learned, at random, or on a grid."""
 
 from __future__ import annotations
 

@@ -118,7 +118,12 @@ def search(
         for entry in problem.algorithms.values()
     ]
     suggestions = Suggestions(
-        plans, limits=limits, states=storage / "states", journal=journal, nodes=_nodes
+        plans,
+        limits=limits,
+        states=storage / "states",
+        journal=journal,
+        nodes=_nodes,
+        metric=problem.metric,
     )
     os.environ.update(_QUIET)
     given = tune.with_parameters(Trial, problem=[reference], memory=tuning.memory)

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, cast
 
 from ray.tune.search import Searcher
 
+from headrace.evaluation.metric import Metric
 from headrace.models.algorithms.algorithm import Algorithm, Parameters
 from ray_tasks.journal import Journal
 from ray_tasks.rungs import LEVELS, Asha, Brackets, Job, Order
@@ -22,6 +23,7 @@ from ray_tasks.tuning import Tuning
 LOG = logging.getLogger("headrace.run")
 _RESULT = ("gain", "values", "found", "seconds", "cpu", "error")  # of what Tune hands over
 _LOST_NODES = 2  # a trial is started again when its node goes away
+_EARLY_S = 0.3  # before its limit a search begins nothing more, and its trials end themselves
 _TELL_S = 2.0  # between two looks at the progress
 
 
@@ -178,6 +180,7 @@ class Suggestions(Searcher):
         states: Folder for estimators that a later rung goes on from.
         journal: Results of an earlier search of the same problem.
         nodes: Names of the nodes that are alive.
+        metric: What gains are of.
     """
 
     def __init__(
@@ -188,8 +191,10 @@ class Suggestions(Searcher):
         states: Path,
         journal: Journal | None = None,
         nodes: Callable[[], frozenset[str]] = frozenset,
+        metric: Metric = Metric.ROC_AUC,
     ) -> None:
         super().__init__(metric="gain", mode="max")
+        self._metric = metric
         self._plans, self._limits = plans, limits
         self._states, self._journal, self._nodes = states, journal, nodes
         self._alive = nodes()
@@ -305,11 +310,12 @@ class Suggestions(Searcher):
         self._told = elapsed
         done, total = sum(p.ended for p in self._plans), sum(p.total for p in self._plans)
         points = [(p.curve[-1].gain, p.algorithm.name) for p in self._plans if p.curve]
-        best = f", best so far {abs(max(points)[0]):.4g} by {max(points)[1]}" if points else ""
+        best = ""
+        if points:
+            gain, name = max(points)
+            value = gain if self._metric.greater_is_better else -gain
+            best = f", best so far {self._metric} {value:.4g} by {name}"
         LOG.info("%d / %d trials%s", done, total, best, extra={"ongoing": "train"})
-
-
-_EARLY_S = 0.3  # before its limit, trials of a search end themselves
 
 
 @dataclass

@@ -240,7 +240,7 @@ class Guarded:
         seed: int,
         validation: Samples | None,
         metric: Metric,
-        before: Any = None,  # an estimator, as in `Fitted`
+        before: Any = None,  # noqa: ANN401  # an estimator, as in `Fitted`
     ) -> Fitted:
         """Fits on the rows with a weight above zero.
 

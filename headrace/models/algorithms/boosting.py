@@ -381,8 +381,8 @@ def _predict_catboost(estimator: catboost.CatBoost, X: Matrix) -> Floats:
 _ALL = frozenset(Task)
 _CODES = Needs(categories="codes")
 _ROUNDS = Resource("rounds", "n_estimators")
-# Portfolios: `r...` are configurations of TabRepo's zero-shot portfolio (Salinas and Erickson 2024, as
-# in AutoGluon 1.0), TD are tuned defaults (Holzmueller et al. 2024, Better by Default); digits are
+# Portfolios: `r...` and Large are of TabRepo's zero-shot portfolio (Salinas and Erickson 2024, as
+# in AutoGluon 1.0), TD are tuned defaults (Holzmueller et al. 2024, Better by Default). Digits are
 # cut, and a value beyond our space is drawn to its edge.
 _FLAT = "outside of the data it saw, a prediction stays at the nearest leaf's: no extrapolation"
 _SMALL = "hundreds of rows: a linear model, a forest or a kernel is as good and steadier"
