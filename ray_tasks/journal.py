@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from headrace import faults
 from headrace.models.algorithms.algorithm import Parameters
 
 Result = Mapping[str, Any]  # JSON values, as `Trial` reports them
@@ -49,6 +50,7 @@ class Journal:
             file.write(f"\n{line}\n")
             file.flush()
             os.fsync(file.fileno())
+        faults.point("search", "after_commit")
         self._results[key] = result
 
 

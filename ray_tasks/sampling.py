@@ -35,7 +35,7 @@ class Sampler:
 
     def __init__(self, space: Mapping[str, Dimension], kind: Kind, *, seed: int, most: int) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        self._distributions = {name: _distribution(each) for name, each in space.items()}
+        self._distributions = {name: distribution(each) for name, each in space.items()}
         grid = _grid(space, most) if kind == "grid" else {}
         self.size = math.prod(len(values) for values in grid.values()) if grid else most
         samplers: dict[str, optuna.samplers.BaseSampler] = {
@@ -73,7 +73,8 @@ class Sampler:
         self._study.add_trial(observed)
 
 
-def _distribution(dimension: Dimension) -> BaseDistribution:
+def distribution(dimension: Dimension) -> BaseDistribution:
+    """A dimension in the words of Optuna."""
     if isinstance(dimension, Choice):
         return CategoricalDistribution(dimension.values)
     if dimension.kind == "integer":

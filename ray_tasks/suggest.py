@@ -22,8 +22,10 @@ from ray_tasks.tuning import Tuning
 
 LOG = logging.getLogger("headrace.run")
 _RESULT = ("gain", "values", "found", "seconds", "cpu", "error")  # of what Tune hands over
+_JUDGED = ("values", "error")  # a result that has neither was not begun: the search had ended
 _LOST_NODES = 2  # a trial is started again when its node goes away
 _EARLY_S = 0.3  # before its limit a search begins nothing more, and its trials end themselves
+_ROOM = 2.0  # times its own limit of time
 _TELL_S = 2.0  # between two looks at the progress
 
 
@@ -194,7 +196,7 @@ class Suggestions(Searcher):
         metric: Metric = Metric.ROC_AUC,
     ) -> None:
         super().__init__(metric="gain", mode="max")
-        self._metric = metric
+        self._judged_by = metric
         self._plans, self._limits = plans, limits
         self._states, self._journal, self._nodes = states, journal, nodes
         self._alive = nodes()
@@ -226,7 +228,7 @@ class Suggestions(Searcher):
                 "states": str(self._states) if len(plan.shares) > 1 else "",
                 "is_last": job.rung == len(plan.shares) - 1,
                 "end": self._limits.end,
-                "seconds": self._limits.trial,
+                "seconds": self._seconds(started),
             }
         return finished
 
@@ -243,7 +245,7 @@ class Suggestions(Searcher):
         """
         started = self._running.pop(trial_id)
         plan, job = started.plan, started.job
-        if not error and result is not None and "gain" in result:
+        if not error and result is not None and not result.keys().isdisjoint(_JUDGED):
             told = {name: result[name] for name in _RESULT if name in result}
             if self._journal:
                 self._journal.keep(
@@ -259,9 +261,10 @@ class Suggestions(Searcher):
             plan.running.add(job)
             self._again.append(started)
         else:
-            hung = time.time() - started.at >= self._limits.trial
+            limit = self._seconds(started)
+            hung = time.time() - started.at >= limit
             plan.errors.append(
-                f"it took longer than its limit of {self._limits.trial:g} s"
+                f"it took longer than its limit of {limit:g} s"
                 if hung
                 else "its process ended: out of memory, or a crash of the library"
             )
@@ -277,6 +280,11 @@ class Suggestions(Searcher):
 
     def _is_over(self) -> bool:
         return time.time() >= self._limits.end - _EARLY_S
+
+    def _seconds(self, started: _Started) -> float:
+        """What a trial may take; one that has a limit of its own, as a preset, twice that."""
+        own = started.plan.parameters[started.job.number].get("time_limit", 0.0)
+        return max(self._limits.trial, _ROOM * float(str(own or 0.0)))
 
     def _next(self) -> _Started | None:
         if self._again:
@@ -313,8 +321,8 @@ class Suggestions(Searcher):
         best = ""
         if points:
             gain, name = max(points)
-            value = gain if self._metric.greater_is_better else -gain
-            best = f", best so far {self._metric} {value:.4g} by {name}"
+            value = gain if self._judged_by.greater_is_better else -gain
+            best = f", best so far {self._judged_by} {value:.4g} by {name}"
         LOG.info("%d / %d trials%s", done, total, best, extra={"ongoing": "train"})
 
 

@@ -68,7 +68,7 @@ class Trial(Trainable):
         """Fits and judges; an error of the fit is a failed trial, and is not tried again."""
         given = self.config
         if given["end"] <= time.time():
-            return {"done": True}  # the search has ended meanwhile
+            return {"gain": math.nan, "done": True}  # the search has ended meanwhile
         try:
             with (
                 bounded_time(given["seconds"], end=given["end"] - ENDING_S),
