@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import faulthandler
-import os
 import re
 import resource
 import time
@@ -18,22 +17,25 @@ _LEAST_S = 0.05
 
 
 @contextmanager
-def bounded_time(seconds: float, *, end: float) -> Iterator[None]:
+def bounded_time(seconds: float, *, end: float, told: Path) -> Iterator[None]:
     """Ends this process, whatever it is at, after so many seconds or at a moment of `time.time`.
 
     A thread of C does it, so that a library which never gives Python a turn is ended as well.
+
+    Args:
+        seconds: For what is done in the context.
+        end: The moment.
+        told: File that stays behind where the process was ended, and says at which line.
     """
     left = min(seconds, end - time.time())
-    if left == float("inf"):
-        yield
-        return
-    # What is under way is of interest to none: a trial is ended, not debugged.
-    with Path(os.devnull).open("w") as nowhere:
-        faulthandler.dump_traceback_later(max(left, _LEAST_S), exit=True, file=nowhere)
+    told.parent.mkdir(parents=True, exist_ok=True)
+    with told.open("w") as file:
+        faulthandler.dump_traceback_later(max(left, _LEAST_S), exit=True, file=file)
         try:
             yield
         finally:
             faulthandler.cancel_dump_traceback_later()
+    told.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -179,7 +179,7 @@ class Suggestions(Searcher):
     Args:
         plans: Equal ones in the order in which they are asked.
         limits: When trials are ended.
-        states: Folder for estimators that a later rung goes on from.
+        states: Folder, seen by all nodes, for estimators that a later rung goes on from.
         journal: Results of an earlier search of the same problem.
         nodes: Names of the nodes that are alive.
         metric: What gains are of.
@@ -228,6 +228,7 @@ class Suggestions(Searcher):
                 "states": str(self._states) if len(plan.shares) > 1 else "",
                 "is_last": job.rung == len(plan.shares) - 1,
                 "end": self._limits.end,
+                "told": str(self._told_of(started)),
                 "seconds": self._seconds(started),
             }
         return finished
@@ -261,11 +262,9 @@ class Suggestions(Searcher):
             plan.running.add(job)
             self._again.append(started)
         else:
-            limit = self._seconds(started)
-            hung = time.time() - started.at >= limit
             plan.errors.append(
-                f"it took longer than its limit of {limit:g} s"
-                if hung
+                f"it took longer than its limit of {self._seconds(started):g} s"
+                if self._has_hung(started)
                 else "its process ended: out of memory, or a crash of the library"
             )
             plan.end(job, None, seconds=self._limits.elapsed)
@@ -286,14 +285,23 @@ class Suggestions(Searcher):
         own = started.plan.parameters[started.job.number].get("time_limit", 0.0)
         return max(self._limits.trial, _ROOM * float(str(own or 0.0)))
 
+    def _told_of(self, started: _Started) -> Path:
+        """The file that a trial leaves which was ended by its limit."""
+        job = started.job
+        return self._states / f"{started.plan.algorithm.name}-{job.number}-{job.rung}.ended"
+
+    def _has_hung(self, started: _Started) -> bool:
+        told = self._told_of(started)
+        return told.exists() and told.stat().st_size > 0
+
     def _next(self) -> _Started | None:
         if self._again:
             again = self._again.pop()
-            return _Started(again.plan, again.job, self._alive, time.time(), again.lost)
+            return _Started(again.plan, again.job, self._alive, again.lost)
         for plan in sorted(self._plans, key=lambda plan: (bool(plan.parameters), plan.seconds)):
             job = plan.next()
             if job is not None:
-                return _Started(plan, job, self._alive, time.time(), 0)
+                return _Started(plan, job, self._alive, 0)
         return None
 
     def _end(self, plan: Plan, job: Job, result: Mapping[str, Any]) -> None:
@@ -331,7 +339,6 @@ class _Started:
     plan: Plan
     job: Job
     alive: frozenset[str]
-    at: float
     lost: int
 
 

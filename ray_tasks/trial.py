@@ -71,7 +71,9 @@ class Trial(Trainable):
             return {"gain": math.nan, "done": True}  # the search has ended meanwhile
         try:
             with (
-                bounded_time(given["seconds"], end=given["end"] - ENDING_S),
+                bounded_time(
+                    given["seconds"], end=given["end"] - ENDING_S, told=Path(given["told"])
+                ),
                 bounded_memory(self._memory),
             ):
                 return self._judged()

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import io
-import time
 import logging
+import time
 
 import pytest
 from prefect.states import Completed, Failed

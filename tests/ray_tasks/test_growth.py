@@ -103,16 +103,19 @@ def ended(code):
     return done.returncode, done.stdout
 
 
-def test_a_process_that_never_returns_to_python_is_ended_at_its_limit():
+def test_a_process_that_never_returns_to_python_is_ended_at_its_limit(tmp_path):
     code, told = ended(
         "import time\n"
+        "from pathlib import Path\n"
         "from ray_tasks.bounds import bounded_time\n"
-        "with bounded_time(0.2, end=time.time() + 60): pass\n"
-        "time.sleep(0.4); print('stands', flush=True)\n"
-        "with bounded_time(60, end=time.time() + 0.5):\n"
+        f"told = Path({str(tmp_path / 'told')!r})\n"
+        "with bounded_time(0.2, end=time.time() + 60, told=told): pass\n"
+        "time.sleep(0.4); print('stands', told.exists(), flush=True)\n"
+        "with bounded_time(60, end=time.time() + 0.5, told=told):\n"
         "    len(str(3 ** 100_000_000))\n"  # one call, which holds the interpreter for minutes
     )
-    assert (code != 0, told) == (True, "stands\n")
+    assert (code != 0, told) == (True, "stands False\n")
+    assert "Timeout" in (tmp_path / "told").read_text()
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is bounded on Linux")

@@ -135,7 +135,7 @@ def test_why_trials_failed_is_told_for_memory_time_and_lost_processes(tmp_path):
 
 def test_a_search_ends_at_its_limit_and_what_was_judged_stands(tmp_path):
     began = time.monotonic()
-    limit = 20
+    limit = 30
     tried = problem(PRIOR, named("lightgbm"), hanging_algorithm())
     found = searched(tried, tuning=Tuning(trials=5000, time_limit=limit), storage=tmp_path)
     taken = time.monotonic() - began
@@ -143,7 +143,7 @@ def test_a_search_ends_at_its_limit_and_what_was_judged_stands(tmp_path):
     assert (prior.is_cut, lightgbm.is_cut, hanging.is_cut) == (False, True, True)
     assert (hanging.trials, hanging.stopped, hanging.failed) == (1, 1, 0)
     assert lightgbm.values[Metric.ROC_AUC] > 0.95
-    assert limit * 0.9 < taken < limit * 1.5  # 1.1 where the machine is at rest
+    assert limit * 0.9 < taken < limit * 2  # a tenth more where the machine is at rest
 
 
 def test_rungs_by_ray_are_the_same_twice_and_from_a_journal(tmp_path):
