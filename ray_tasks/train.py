@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from ray_tasks.contest import Contest, Training
     from ray_tasks.search import Searched
 
+_CLOSER = ("calibration", "costs", "curves")  # as `closer` tells
+
 
 def train(
     pipeline: Pipeline, lake: Lake, settings: Settings, *, moment: date, run: str
@@ -171,6 +173,7 @@ def _result(
     *,
     seconds: float,
 ) -> StageResult:
+    from ray_tasks.closer import closer
     from ray_tasks.contest import leaderboard
 
     return StageResult(
@@ -193,6 +196,7 @@ def _result(
             "search": search_record.told(training.pipeline, searched, seconds=seconds),
             "test": met.tested(),
             "gain": met.gain(training.metric),
+            **closer(training, met),
             "decision": {
                 "promoted": met.decision.promoted,
                 "shipped": met.decision.shipped,
@@ -265,6 +269,7 @@ def _record(training: Training, met: Contest, result: StageResult) -> dict[str, 
         "rows": dict(result.rows),
         "test": result.detail["test"],
         "gain": result.detail["gain"],
+        **{name: result.detail[name] for name in _CLOSER if name in result.detail},
         "decision": result.detail["decision"],
         "code": provenance.code(),
         "libraries": provenance.libraries(),
