@@ -18,7 +18,8 @@ from headrace.errors import EngineLost, TrainingError
 from headrace.evaluation.metrics import Metric
 from headrace.models.algorithms.algorithm import Algorithm, Parameters
 from ray_tasks.journal import Journal
-from ray_tasks.suggest import Limits, Plan, Point, Suggestions
+from ray_tasks.plan import Plan, Point
+from ray_tasks.suggest import Limits, Suggestions
 from ray_tasks.trial import Problem, Trial
 from ray_tasks.tuning import Tuning
 

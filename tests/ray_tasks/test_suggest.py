@@ -9,7 +9,8 @@ from ray.tune.search import Searcher
 
 from headrace.models.algorithms import CATALOGUE, named
 from ray_tasks.journal import Journal
-from ray_tasks.suggest import Limits, Plan, Suggestions
+from ray_tasks.plan import Plan
+from ray_tasks.suggest import Limits, Suggestions
 from ray_tasks.tuning import Tuning
 
 TRIALS = 8
