@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import ray
 
@@ -63,7 +64,8 @@ def bounded_memory(size: int) -> Iterator[None]:
 def share_of_node() -> int:
     """The bytes that Ray counts for work on this node, by its cores."""
     name = ray.get_runtime_context().get_node_id()
-    (node,) = (each for each in ray.nodes() if each["NodeID"] == name)
+    nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]  # Ray types it not
+    (node,) = (each for each in nodes if each["NodeID"] == name)
     return int(node["Resources"]["memory"] / node["Resources"].get("CPU", 1.0))
 
 

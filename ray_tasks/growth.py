@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from headrace.evaluation.metrics import Metric
 from headrace.models import formats
-from headrace.models.algorithms.algorithm import Algorithm, Fitted, Parameters, Samples
+from headrace.models.algorithms.algorithm import Algorithm, Fitted, Guarded, Parameters, Samples
 
 _LEAST_ROWS = 500  # a share of the rows is not less, where there are as many
 
@@ -88,7 +88,8 @@ class Growth:
         part.replace(target)
 
     def _fit(self, parameters: Parameters, train: Samples, *, before: Any = None) -> Fitted:  # noqa: ANN401  # the library's own class
-        return self.algorithm.fit(
+        fit = cast("Guarded", self.algorithm.fit)  # as each entry makes it
+        return fit(
             train,
             parameters,
             seed=self.seed,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, cast
@@ -67,7 +68,7 @@ class Plan:
     @property
     def seconds(self) -> float:
         """Of all fits that have ended."""
-        return sum(result["seconds"] for result in self.results.values() if result)
+        return math.fsum(result["seconds"] for result in self.results.values() if result)
 
     @property
     def failed(self) -> set[int]:

@@ -151,7 +151,8 @@ def search(
 
 
 def _nodes() -> frozenset[str]:
-    return frozenset(node["NodeID"] for node in ray.nodes() if node["Alive"])
+    nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]  # Ray types it not
+    return frozenset(node["NodeID"] for node in nodes if node["Alive"])
 
 
 def _nothing(plans: Sequence[Plan], tuning: Tuning) -> TrainingError:
