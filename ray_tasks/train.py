@@ -1,8 +1,8 @@
 """The stage `train`: tunes candidates on Ray, judges the winner, and promotes it or not.
 
-What a kill leaves: before the alias, files of a model that nothing names; between alias and
-evaluation, a champion whose training is not told. The next run trains to the same model again,
-finds what stands there, and goes on.
+What a kill leaves: results of finished trials, which the next run goes on from; before the
+alias, files of a model that nothing names; between alias and evaluation, a champion whose
+training is not told. The next run trains to the same model again, finds what stands there, goes on.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from headrace.models.registry import Alias
 from headrace.settings import Settings
 from headrace.spec.model import Pipeline
 from headrace.stage import Outcome, StageResult
+from ray_tasks import search_record
 from ray_tasks.cluster import connected
 from ray_tasks.examples import Examples, read
 
@@ -68,9 +69,12 @@ def train(
     with connected(settings):
         # Here, since Ray must not be imported before `connected` has set its environment.
         from ray_tasks.contest import Training, contest
+        from ray_tasks.journal import Journal
         from ray_tasks.search import search, shared
         from ray_tasks.trial import Problem
+        from ray_tasks.tuning import Tuning
 
+        journal = search_record.journal(lake, pipeline, examples, moment=moment)
         algorithms = _algorithms(pipeline)
         encodings = examples.encodings(
             sorted({entry.needs.categories for entry in algorithms.values()})
@@ -84,20 +88,27 @@ def train(
                 seed=pipeline.training.seed,
             )
         )
+        began = time.monotonic()
         searched = search(
             problem,
             reference=reference,
-            trials=pipeline.training.trials,
+            tuning=Tuning.of(pipeline.training),
             storage=lake.runs(run) / f"tune-{moment}",
+            starts=search_record.starts(lake, pipeline, aliases, moment=moment),
+            journal=Journal(journal),
         )
+        lasted = time.monotonic() - began
         training = Training(pipeline, moment, examples, encodings, problem.train, aliases)
         met = contest(training, lake, searched)
-    result = _result(training, searched, met, audited)
+    result = _result(training, searched, met, audited, seconds=lasted)
     tables = _publish(training, lake, met, result=result, run=run)
     seconds = round(time.monotonic() - started, 3)
     result = replace(result, seconds=seconds, tables=tables)
     now = datetime.now(UTC)
     kept = history.keep(lake, result, moment=training.at, run=run, evaluated_at=now)
+    # The moment is trained: no run will ask again what became of its trials.
+    for each in journal.parent.glob(f"{moment}-*.jsonl"):
+        each.unlink(missing_ok=True)
     if not kept.made:  # another run trained for the moment meanwhile: what it told stands
         told = history.recall(lake, pipeline.name, moment.isoformat()) or result
         return replace(told, outcome=Outcome.ALREADY_DONE, seconds=seconds)
@@ -155,7 +166,12 @@ def _preset(pipeline: Pipeline) -> list[Algorithm]:
 
 
 def _result(
-    training: Training, searched: Sequence[Searched], met: Contest, audited: Judgement
+    training: Training,
+    searched: Sequence[Searched],
+    met: Contest,
+    audited: Judgement,
+    *,
+    seconds: float,
 ) -> StageResult:
     from ray_tasks.closer import closer
     from ray_tasks.contest import leaderboard
@@ -168,12 +184,19 @@ def _result(
         units=(training.moment.isoformat(),),
         outcome=Outcome.DONE,
         rows=_rows(training.examples),
-        notes=(*audited.notes, *met.notes, *corrected, *_left_out(training.examples)),
+        notes=(
+            *audited.notes,
+            *met.notes,
+            *corrected,
+            *_left_out(training.examples),
+            *search_record.cut(training.pipeline, searched),
+        ),
         detail={
             "moment": training.moment.isoformat(),
             "metric": str(training.metric),
             "audit": audited.to_json(),
             "leaderboard": leaderboard(training, searched, met),
+            "search": search_record.told(training.pipeline, searched, seconds=seconds),
             "test": met.tested(),
             "gain": met.gain(training.metric),
             **looked,

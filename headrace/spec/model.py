@@ -227,6 +227,20 @@ class Training(Declared):
         "none", description="how probabilities are corrected on validation; `auto` chooses"
     )
     trials: Annotated[int, Field(strict=True, ge=1, le=10_000)] = 6
+    sampler: Literal["tpe", "random", "grid"] = Field(
+        "tpe", description="how a trial's parameters are drawn, after the known strong ones"
+    )
+    scheduler: Literal["none", "rungs", "asha"] | None = Field(
+        None,
+        description="how poor trials end early; `asha` depends on timing; "
+        "`rungs` from 18 trials on where nothing is said",
+    )
+    search_time_limit: Limit | None = Field(
+        None, description="for all trials together; the result then depends on timing"
+    )
+    trial_time_limit: Limit = Field(
+        timedelta(hours=1), description="for one trial, which is then taken to hang, and has failed"
+    )
     seed: Annotated[int, Field(strict=True, ge=0, lt=2**32)] = 7
     first: Day
     every: Days

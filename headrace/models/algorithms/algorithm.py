@@ -109,6 +109,19 @@ class Budget:
     cells: int = 2_000_000_000
 
 
+@dataclass(frozen=True)
+class Resource:
+    """What a search gives a trial bit by bit, to end the poor ones early.
+
+    Attributes:
+        kind: `rounds` and `trees` are continued: `fit` takes `before`. Of `rows`, a share is drawn.
+        parameter: The parameter that counts rounds or trees; it is not searched. Empty for `rows`.
+    """
+
+    kind: Literal["rounds", "trees", "rows"] = "rows"
+    parameter: str = ""
+
+
 class Family(StrEnum):
     """Families of the catalogue; each has a page of its own in the docs."""
 
@@ -140,6 +153,9 @@ class Algorithm:
         save_as: A format of `headrace.models.formats`.
         defaults: Parameters of its first trial.
         space: Parameters that are searched; none for a baseline.
+        resource: What its trials are given bit by bit, where a search has rungs.
+        portfolio: Strong configurations of published studies, tried right after the defaults; each
+            changes some of them.
         baseline: Always run, to be beaten.
         source: Where the method is described.
         family: The page it is described on.
@@ -163,6 +179,8 @@ class Algorithm:
     save_as: str
     defaults: Parameters = field(default_factory=dict)
     space: Mapping[str, Dimension] = field(default_factory=dict)
+    resource: Resource = field(default_factory=Resource)
+    portfolio: tuple[Parameters, ...] = ()
     baseline: bool = False
     source: str = ""
     family: Family = Family.BASELINES
@@ -222,8 +240,18 @@ class Guarded:
         seed: int,
         validation: Samples | None,
         metric: Metric,
+        before: Any = None,  # noqa: ANN401  # an estimator, as in `Fitted`
     ) -> Fitted:
         """Fits on the rows with a weight above zero.
+
+        Args:
+            train: Rows.
+            parameters: Under the library's own names.
+            seed: Of what is drawn.
+            validation: Rows to stop early by, or None.
+            metric: To stop early by.
+            before: What to go on from: an estimator of the same rows and parameters with fewer
+                rounds or trees. Only for entries whose `resource` is one of them.
 
         Raises:
             UsageError: It does not learn such a target, heeds no weights, or is over budget.
@@ -238,9 +266,12 @@ class Guarded:
         kept = self._weighted(train)
         rows, columns = kept.X.shape
         check_budget(self.name, self.budget, self.instead, rows=rows, columns=columns)
+        more = {} if before is None else {"before": before}
         try:
             with threadpool_limits(1):
-                return self.fit(kept, parameters, seed=seed, validation=validation, metric=metric)
+                return self.fit(
+                    kept, parameters, seed=seed, validation=validation, metric=metric, **more
+                )
         except ValueError as error:  # how numeric libraries refuse rows or parameters
             message = f"{self.name} could not be fitted: {error}"
             hint = "look at the rows, the target and the parameters, or take another algorithm"
