@@ -90,7 +90,11 @@ def train(
         )
         training = Training(pipeline, moment, examples, encodings, problem.train, aliases)
         met = contest(training, lake, searched)
+        from ray_tasks.inspected import inspected
+
+        told = inspected(training, met, seconds=time.monotonic() - started)
     result = _result(training, searched, met, audited)
+    result = replace(result, detail={**result.detail, "inspection": told})
     tables = _publish(training, lake, met, result=result, run=run)
     seconds = round(time.monotonic() - started, 3)
     result = replace(result, seconds=seconds, tables=tables)

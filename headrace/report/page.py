@@ -18,6 +18,7 @@ from headrace.report.audit import audit
 from headrace.report.balance import balances
 from headrace.report.charts import ErrorBars, day_chart, error_bars
 from headrace.report.flow import TITLES, flow
+from headrace.report.inspection import inspection
 from headrace.report.outcome import finding
 from headrace.report.profiles import PROFILE, drawn, newest_profiles, page_of
 from headrace.report.records import Records, read_records
@@ -91,6 +92,7 @@ def render(pipeline: Pipeline, lake: Lake, *, run: str) -> str:
             if trained
             else {},
             gain_bars=_gain_bars(trained) if trained else None,
+            inspection=inspection(trained),
             scores=scored,
             series=drawn_by,
             day_chart=day_chart(scored.days, drawn_by, from_zero=not of_values)

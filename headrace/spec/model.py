@@ -212,6 +212,7 @@ class Training(Declared):
     first: Day
     every: Days
     allow: tuple[Allowance, ...] = Field((), description="findings of the audit that may stand")
+    slices: tuple[Name, ...] = Field((), description="features to judge the model by; all if none")
 
 
 class Schedule(Declared):

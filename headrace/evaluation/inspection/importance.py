@@ -1,0 +1,125 @@
+"""Permutation importance: how much worse the model is where a feature tells nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from headrace.evaluation.inspection.association import groups
+from headrace.evaluation.inspection.resampling import Resamples, as_json, interval_of, told
+from headrace.evaluation.inspection.subject import Subject
+from headrace.evaluation.intervals import Interval
+
+MOST_ROWS = 6_000
+REPEATS = 3  # shufflings of each feature
+
+
+@dataclass(frozen=True)
+class Importance:
+    """What is lost without a feature, or without several that go together.
+
+    Attributes:
+        features: Those that were shuffled, with one another's values kept together.
+        loss: How much better the model is with them, in its metric; positive is better.
+        goes_with: Others that can stand in for a single one, so that its own loss tells too little.
+    """
+
+    features: tuple[str, ...]
+    loss: Interval
+    goes_with: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """The same as JSON values."""
+        return {
+            "features": list(self.features),
+            **as_json(self.loss),
+            "goes_with": list(self.goes_with),
+        }
+
+
+@dataclass(frozen=True)
+class Importances:
+    """All features, those that count most first.
+
+    Attributes:
+        found: Single features, and groups of those that go together.
+        rows: Rows of validation that were looked at.
+        of: Rows of validation.
+        blocks: Days they are of.
+        sentence: All of this for people.
+    """
+
+    found: tuple[Importance, ...]
+    rows: int
+    of: int
+    blocks: int
+    sentence: str
+
+    def to_json(self) -> dict[str, Any]:
+        """The same as JSON values."""
+        return {**vars(self), "found": [each.to_json() for each in self.found]}
+
+
+def importances(subject: Subject) -> Importances:
+    """Shuffles each feature over the rows, and groups of those that go together.
+
+    Breiman 2001, section 10, on rows the model was not fitted on and by the metric of the pipeline:
+    whole columns as they are declared, never the single columns that an encoding makes of them. The
+    interval is of resampled days, paired: every shuffling is judged under the same draws.
+    """
+    rows = subject.validation.sample(MOST_ROWS, key=subject.key)
+    resamples = Resamples.of(rows.days, seed=subject.seed)
+    table = rows.table.select(list(subject.features))
+
+    def draws(shuffled: pa.Table) -> Any:  # noqa: ANN401  # numbers
+        score = subject.predicted(shuffled)
+        return resamples.draws(rows.y, score, task=subject.task, metric=subject.metric)
+
+    together = groups(table, subject.features)
+    mates = {name: group for group in together for name in group}
+    rng = np.random.default_rng(subject.seed)
+    orders = [rng.permutation(len(rows)) for _ in range(REPEATS)]
+    whole = draws(table)
+    found = []
+    for names in [*((name,) for name in subject.features), *together]:
+        worse = np.mean([draws(_shuffled(table, names, order)) for order in orders], axis=0)
+        loss = interval_of(subject.metric.gain(whole, worse))
+        group = mates.get(names[0], ()) if len(names) == 1 else ()
+        found.append(Importance(names, loss, tuple(each for each in group if each not in names)))
+    found.sort(key=lambda each: -each.loss.value)
+    return Importances(
+        tuple(found),
+        len(rows),
+        len(subject.validation),
+        resamples.blocks,
+        _sentence(subject, found),
+    )
+
+
+def _shuffled(table: pa.Table, names: Sequence[str], order: Any) -> pa.Table:  # noqa: ANN401
+    places = pa.array(order)
+    for name in names:
+        at = table.column_names.index(name)
+        table = table.set_column(at, name, table.column(name).take(places))
+    return table
+
+
+def _sentence(subject: Subject, found: Sequence[Importance]) -> str:
+    single = [each for each in found if len(each.features) == 1]
+    sure = [each for each in single if each.loss.above_zero]
+    first = found[0]
+    name = " with ".join(first.features)
+    text = (
+        f"{name} counts most: without it, {subject.name} loses {told(first.loss, subject.metric)} "
+        f"in {subject.metric}."
+    )
+    idle = [each.features[0] for each in single if not each.loss.above_zero and not each.goes_with]
+    text += f" {len(sure)} of {len(single)} features count by more than noise"
+    if idle:
+        listed = ", ".join(idle[:6]) + (f" and {len(idle) - 6} more" if len(idle) > 6 else "")  # noqa: PLR2004
+        text += f"; could be left out: {listed}"
+    return f"{text}."
