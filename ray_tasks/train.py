@@ -94,6 +94,8 @@ def train(
 
         told = inspected(training, met, seconds=time.monotonic() - started)
     result = _result(training, searched, met, audited)
+    if met.steady is not None:
+        told["stability"] = met.steady.to_json()
     result = replace(result, detail={**result.detail, "inspection": told})
     tables = _publish(training, lake, met, result=result, run=run)
     seconds = round(time.monotonic() - started, 3)
