@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headrace.errors import CorruptArtifact
+from headrace.evaluation.inspection.ranges import Beyond, beyond
 from headrace.lake import DataFile, Lake, StagedFile, Table, digest, stage_file
 from headrace.models import registry
 from headrace.models.compiled import compiled
@@ -65,6 +66,7 @@ class Predicted:
         fingerprint: Of the scores.
         scores: Staged file of scores.
         refusals: Staged file of refused rows, if there are any.
+        beyond: Features that leave the range of training.
     """
 
     read: int
@@ -73,6 +75,7 @@ class Predicted:
     fingerprint: str
     scores: StagedFile
     refusals: StagedFile | None
+    beyond: tuple[Beyond, ...] = ()
 
 
 def schemas(gold: pa.Schema, key: tuple[str, ...], target: Target) -> tuple[pa.Schema, pa.Schema]:
@@ -125,6 +128,7 @@ def predict(task: Task) -> Predicted:
             if unsound.num_rows
             else None
         ),
+        beyond=tuple(beyond(sound, model.record.get("ranges", {}))),
     )
 
 

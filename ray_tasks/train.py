@@ -18,6 +18,7 @@ from headrace import command, faults
 from headrace.evaluation import history
 from headrace.evaluation.audit.gold import audit_gold
 from headrace.evaluation.audit.judgement import Judgement
+from headrace.evaluation.inspection.ranges import ranges
 from headrace.lake import Lake
 from headrace.models import provenance, registry
 from headrace.models.algorithms import baselines, named
@@ -92,11 +93,16 @@ def train(
         met = contest(training, lake, searched)
         from ray_tasks.inspected import inspected
 
-        told = inspected(training, met, seconds=time.monotonic() - started)
+        told = (
+            inspected(training, met, seconds=time.monotonic() - started)
+            if pipeline.training.inspect
+            else {}
+        )
     result = _result(training, searched, met, audited)
     if met.steady is not None:
         told["stability"] = met.steady.to_json()
-    result = replace(result, detail={**result.detail, "inspection": told})
+    if told:
+        result = replace(result, detail={**result.detail, "inspection": told})
     tables = _publish(training, lake, met, result=result, run=run)
     seconds = round(time.monotonic() - started, 3)
     result = replace(result, seconds=seconds, tables=tables)
@@ -228,6 +234,12 @@ def _publish(
     return {"aliases": registry.promote(lake, alias, seen=training.aliases)}
 
 
+def _ranges(training: Training, met: Contest) -> dict[str, list[float]]:
+    """The ranges that the shipped model has seen, for scoring to hold its rows against."""
+    rows = training.examples.of(training.examples.parts.train)
+    return ranges(rows, met.shipped.encoding.names)
+
+
 def _record(training: Training, met: Contest, result: StageResult) -> dict[str, Any]:
     recipe, examples = met.shipped.recipe, training.examples
     return {
@@ -247,6 +259,7 @@ def _record(training: Training, met: Contest, result: StageResult) -> dict[str, 
         },
         "spec": recipe.spec,
         "rows": dict(result.rows),
+        "ranges": _ranges(training, met),
         "test": result.detail["test"],
         "gain": result.detail["gain"],
         "decision": result.detail["decision"],

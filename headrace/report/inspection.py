@@ -12,8 +12,8 @@ from headrace.report.training import Training
 from headrace.report.training import told as of_metric
 from headrace.report.wording import figure
 
-_WIDTH, _LABEL, _TEXT, _ROW = 620, 190, 210, 22
-_SMALL, _TALL, _LEFT, _TOP, _BASE = 300, 150, 44, 12, 122
+_WIDE, _PANEL = (620, 190, 210), (440, 110, 70)  # width, room for labels, room for figures
+_ROW, _SMALL, _TALL, _LEFT, _TOP, _BASE = 22, 440, 180, 52, 12, 150
 _SHOWN = 20  # features
 
 Json = Mapping[str, Any]
@@ -132,7 +132,8 @@ def _panels(curves: Sequence[Json]) -> Iterator[Curve | tuple[str, str, Lines]]:
                 (str(value), mean, figure(mean.get("value")))
                 for value, mean in zip(each["values"], means, strict=True)
             ]
-            yield title, each["sentence"], _lines(rows, reference=each.get("average"))
+            drawn = _lines(rows, reference=each.get("average"), room=_PANEL)
+            yield title, each["sentence"], drawn
 
 
 def _learning(curve: Json, metric: str) -> Curve:
@@ -143,7 +144,13 @@ def _learning(curve: Json, metric: str) -> Curve:
     return _curve(text, places=places, means=points, reference=None, ends=ends)
 
 
-def _lines(rows: Sequence[tuple[str, Json, str]], *, reference: float | None) -> Lines:
+def _lines(
+    rows: Sequence[tuple[str, Json, str]],
+    *,
+    reference: float | None,
+    room: tuple[int, int, int] = _WIDE,
+) -> Lines:
+    width, label_end, figures = room
     values = [
         each[name]
         for _, each, _ in rows
@@ -151,7 +158,7 @@ def _lines(rows: Sequence[tuple[str, Json, str]], *, reference: float | None) ->
         if each.get(name) is not None
     ]
     ends = values if reference is None else [*values, reference]
-    scale = spread(ends, _LABEL + 8, _WIDTH - _TEXT, margin=0.03)
+    scale = spread(ends, label_end + 10, width - figures, margin=0.03)
     drawn = [
         Line(
             label,
@@ -165,7 +172,7 @@ def _lines(rows: Sequence[tuple[str, Json, str]], *, reference: float | None) ->
         if each.get("value") is not None
     ]
     at = None if reference is None else scale(reference)
-    return Lines(_WIDTH, _ROW * len(rows) + 8, _LABEL, _WIDTH, drawn, at)
+    return Lines(width, _ROW * len(rows) + 8, label_end, width, drawn, at)
 
 
 def _curve(

@@ -213,6 +213,9 @@ class Training(Declared):
     every: Days
     allow: tuple[Allowance, ...] = Field((), description="findings of the audit that may stand")
     slices: tuple[Name, ...] = Field((), description="features to judge the model by; all if none")
+    inspect: Annotated[bool, Field(strict=True)] = Field(
+        True, description="whether the shipped model is looked at from all sides"
+    )
 
 
 class Schedule(Declared):

@@ -16,6 +16,7 @@ from headrace.evaluation.intervals import Interval
 
 MOST_ROWS = 6_000
 REPEATS = 3  # shufflings of each feature
+_NAMED = 6  # features in a sentence
 
 
 @dataclass(frozen=True)
@@ -26,11 +27,13 @@ class Importance:
         features: Those that were shuffled, with one another's values kept together.
         loss: How much better the model is with them, in its metric; positive is better.
         goes_with: Others that can stand in for a single one, so that its own loss tells too little.
+        varies: Whether the rows have more than one value of it; else its loss tells nothing.
     """
 
     features: tuple[str, ...]
     loss: Interval
     goes_with: tuple[str, ...] = ()
+    varies: bool = True
 
     def to_json(self) -> dict[str, Any]:
         """The same as JSON values."""
@@ -38,6 +41,7 @@ class Importance:
             "features": list(self.features),
             **as_json(self.loss),
             "goes_with": list(self.goes_with),
+            "varies": self.varies,
         }
 
 
@@ -89,7 +93,9 @@ def importances(subject: Subject) -> Importances:
         worse = np.mean([draws(_shuffled(table, names, order)) for order in orders], axis=0)
         loss = interval_of(subject.metric.gain(whole, worse))
         group = mates.get(names[0], ()) if len(names) == 1 else ()
-        found.append(Importance(names, loss, tuple(each for each in group if each not in names)))
+        others = tuple(each for each in group if each not in names)
+        varies = any(len(table.column(name).unique()) > 1 for name in names)
+        found.append(Importance(names, loss, others, varies))
     found.sort(key=lambda each: -each.loss.value)
     return Importances(
         tuple(found),
@@ -117,9 +123,20 @@ def _sentence(subject: Subject, found: Sequence[Importance]) -> str:
         f"{name} counts most: without it, {subject.name} loses {told(first.loss, subject.metric)} "
         f"in {subject.metric}."
     )
-    idle = [each.features[0] for each in single if not each.loss.above_zero and not each.goes_with]
     text += f" {len(sure)} of {len(single)} features count by more than noise"
+    idle = [
+        each.features[0]
+        for each in single
+        if each.varies and not each.loss.above_zero and not each.goes_with
+    ]
+    still = [each.features[0] for each in single if not each.varies]
     if idle:
-        listed = ", ".join(idle[:6]) + (f" and {len(idle) - 6} more" if len(idle) > 6 else "")  # noqa: PLR2004
-        text += f"; could be left out: {listed}"
+        text += f"; by no more than noise: {_listed(idle)}"
+    if still:
+        text += f"; the same in all of these rows, and so not judged: {_listed(still)}"
     return f"{text}."
+
+
+def _listed(names: Sequence[str]) -> str:
+    rest = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {rest} more" if rest > 0 else "")

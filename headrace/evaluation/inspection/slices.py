@@ -34,7 +34,7 @@ class Slice:
         rows: How many.
         mean: The mean of the target; None where there are classes.
         metric: Of the model on them.
-        behind: How much worse it is on them than on all other rows; below zero is better.
+        behind: How much worse it is on them than on all rows; below zero is better.
         chance: That so much, in either direction, is noise among so many slices (Holm 1979).
         gain: Over the baseline on the same rows; None where the model is the baseline.
     """
@@ -50,7 +50,7 @@ class Slice:
 
     @property
     def worse(self) -> bool:
-        """Whether it is worse than the rest by more than noise, all slices counted."""
+        """Whether it is worse than on all rows by more than noise, all slices counted."""
         return self.behind.value > 0 and self.chance < 1 - LEVEL
 
     def to_json(self) -> dict[str, Any]:
@@ -100,7 +100,7 @@ class Slices:
 
 
 def slices(subject: Subject, names: Sequence[str] = ()) -> Slices:
-    """Judges each slice against all other rows, under the same resamples of days.
+    """Judges each slice against all rows, under the same resamples of days.
 
     Args:
         subject: The model.
@@ -125,10 +125,11 @@ def slices(subject: Subject, names: Sequence[str] = ()) -> Slices:
                 left_out += 1
             elif not inside.all():
                 cuts.append((name, value, inside))
+    whole = draws(score)
     found: list[Slice] = []
     for name, value, inside in cuts:
         own = draws(score, inside)
-        behind = subject.metric.gain(draws(score, ~inside), own)
+        behind = subject.metric.gain(whole, own)
         if not np.isfinite(behind[0]) or not np.isfinite(behind[1:]).any():
             left_out += 1  # of one class alone
             continue
@@ -153,7 +154,7 @@ def slices(subject: Subject, names: Sequence[str] = ()) -> Slices:
         len(rows),
         len(subject.test),
         resamples.blocks,
-        interval_of(draws(score)),
+        interval_of(whole),
         _sentence(subject, found),
     )
 
@@ -225,7 +226,7 @@ def _sentence(subject: Subject, found: Sequence[Slice]) -> str:
     many = f"Of {len(found)} slices, {len(worse) or 'none'}"
     verb = "is" if len(worse) <= 1 else "are"
     text = (
-        f"{many} {verb} worse than the other rows by more than noise among so many "
+        f"{many} {verb} worse than all rows together by more than noise among so many "
         f"(Holm's correction, {LEVEL:.0%})"
     )
     if worse:

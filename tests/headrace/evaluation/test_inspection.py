@@ -231,7 +231,7 @@ def test_slices_that_differ_by_noise_are_not_called_worse():
     found = slices(replace(subject, test=replace(subject.test, table=table)), list(columns))
     assert len(found.found) == 40
     assert not any(each.worse for each in found.found)
-    assert found.sentence.startswith("Of 40 slices, none is worse than the other rows")
+    assert found.sentence.startswith("Of 40 slices, none is worse than all rows together")
 
 
 def test_a_slice_of_one_class_is_left_out_and_counted():
