@@ -10,11 +10,12 @@ from typing import Any
 from threadpoolctl import threadpool_limits
 
 from headrace.errors import UsageError
+from headrace.evaluation.calibration import Calibrated
 from headrace.evaluation.gate import Decision, decide
 from headrace.evaluation.inspection.simplest import READ_BY_PEOPLE, first_rule
 from headrace.evaluation.inspection.stability import Stability, kept_back, stability
 from headrace.evaluation.intervals import LEVEL, Judged, judged
-from headrace.evaluation.metrics import Metric, measured
+from headrace.evaluation.metrics import Floats, Metric, measured
 from headrace.lake import Lake
 from headrace.models import registry
 from headrace.models.algorithms.algorithm import Samples, Task
@@ -23,6 +24,7 @@ from headrace.models.model import Model, Recipe
 from headrace.models.registry import Aliases
 from headrace.spec.digest import digest_of
 from headrace.spec.model import Pipeline
+from ray_tasks.corrected import corrected
 from ray_tasks.examples import Examples
 from ray_tasks.search import Searched
 
@@ -69,6 +71,8 @@ class Contest:
         decision: Of the gate.
         champion: Digest of the champion that was met, or None.
         notes: For people.
+        scores: Candidate to what it predicts of the test part, as `judged` met it.
+        calibrated: What came of the wish to calibrate the winner; None where there was none.
         steady: Of the winner of a regression: how far its predictions go.
     """
 
@@ -78,6 +82,8 @@ class Contest:
     decision: Decision
     champion: str | None
     notes: tuple[str, ...]
+    scores: Mapping[str, Floats]
+    calibrated: Calibrated | None
     steady: Stability | None = None
 
     @property
@@ -125,17 +131,23 @@ def contest(training: Training, lake: Lake, searched: Sequence[Searched]) -> Con
         if each.algorithm.name in READ_BY_PEOPLE and each.values and each is not winner
     ]
     finalists = [(winner, "winner"), (baseline, "baseline"), *((each, "simple") for each in simple)]
-    models = {each.algorithm.name: _final(training, each) for each, _ in finalists}
     roles = {each.algorithm.name: role for each, role in finalists}
+    model, calibration = _corrected(training, winner, calibrate=True)
+    models = {
+        each.algorithm.name: _corrected(training, each, calibrate=False)[0]
+        for each, _ in finalists[1:]
+    }
+    models = {winner.algorithm.name: model, **models}
     champion, notes = _champion(training, lake)
     name = None
     if champion is not None:
         name = f"{champion.recipe.algorithm} {champion.digest[:8]}"
         models[name], roles[name] = champion, "champion"
     part = examples.parts.test
+    scores = {candidate: examples.predicted(model, part) for candidate, model in models.items()}
     found = judged(
         examples.y[part.rows],
-        {candidate: examples.predicted(model, part) for candidate, model in models.items()},
+        scores,
         blocks=examples.days(part),
         seed=training.pipeline.training.seed,
         task=examples.classes.task,
@@ -159,8 +171,17 @@ def contest(training: Training, lake: Lake, searched: Sequence[Searched]) -> Con
     )
     instead = name or baseline.algorithm.name
     decision = kept_back(decision, steady, instead=instead, champion=name is not None)
-    digest = champion.digest if champion else None
-    return Contest(models, roles, found, decision, digest, notes, steady)
+    return Contest(
+        models,
+        roles,
+        found,
+        decision,
+        champion.digest if champion else None,
+        (*notes, *([calibration.sentence] if calibration else [])),
+        scores,
+        calibration,
+        steady,
+    )
 
 
 def leaderboard(
@@ -229,6 +250,13 @@ def _final(training: Training, searched: Searched) -> Model:
         spec=digest_of(pipeline),
     )
     return Model(recipe, training.encodings[form], fitted.estimator, training.examples.classes)
+
+
+def _corrected(
+    training: Training, searched: Searched, *, calibrate: bool
+) -> tuple[Model, Calibrated | None]:
+    model = _final(training, searched)
+    return corrected(training.pipeline, training.examples, model, calibrate=calibrate)
 
 
 def _steady(training: Training, model: Model) -> Stability | None:

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from ray_tasks.contest import Contest, Training
     from ray_tasks.search import Searched
 
+_CLOSER = ("calibration", "costs", "curves")  # as `closer` tells
+
 
 def train(
     pipeline: Pipeline, lake: Lake, settings: Settings, *, moment: date, run: str
@@ -167,6 +169,7 @@ def _preset(pipeline: Pipeline) -> list[Algorithm]:
 def _result(
     training: Training, searched: Sequence[Searched], met: Contest, audited: Judgement
 ) -> StageResult:
+    from ray_tasks.closer import closer
     from ray_tasks.contest import leaderboard
 
     return StageResult(
@@ -183,6 +186,7 @@ def _result(
             "leaderboard": leaderboard(training, searched, met),
             "test": met.tested(),
             "gain": met.gain(training.metric),
+            **closer(training, met),
             "decision": {
                 "promoted": met.decision.promoted,
                 "shipped": met.decision.shipped,
@@ -262,6 +266,7 @@ def _record(training: Training, met: Contest, result: StageResult) -> dict[str, 
         "ranges": _ranges(training, met),
         "test": result.detail["test"],
         "gain": result.detail["gain"],
+        **{name: result.detail[name] for name in _CLOSER if name in result.detail},
         "decision": result.detail["decision"],
         "code": provenance.code(),
         "libraries": provenance.libraries(),

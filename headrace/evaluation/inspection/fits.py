@@ -67,6 +67,7 @@ def refitted(subject: Subject, again: Again, *, places: Integers | None = None, 
     """The same algorithm and parameters on some training rows, or on all from another seed.
 
     The encoding is that of the model: what it learned of categories and means, it learned from all.
+    Probabilities are not calibrated, since that would take validation rows.
     """
     algorithm, train = subject.model.algorithm, again.train
     days = again.days
@@ -77,7 +78,7 @@ def refitted(subject: Subject, again: Again, *, places: Integers | None = None, 
     began = time.perf_counter()
     estimator = _fit(algorithm, train, subject.model.recipe.parameters, seed=seed, of=subject)
     seconds = time.perf_counter() - began
-    model = replace(subject.model, estimator=estimator, record={})
+    model = replace(subject.model, estimator=estimator, record={}, calibration=None)
     return Refit(model, len(train.y), len(np.unique(days)), seconds)
 
 

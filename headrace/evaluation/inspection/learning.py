@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from headrace.evaluation.inspection.fits import SHARES, Again, Refit, newest, refitted
@@ -64,7 +64,7 @@ def learning_curve(subject: Subject, again: Again) -> tuple[LearningCurve | None
     Returns:
         The curve, or None and why it was not drawn; and how many seconds a fit on all rows takes.
     """
-    shipped = subject.model
+    shipped = replace(subject.model, calibration=None)  # as the others are
     rows = subject.validation.sample(MOST_ROWS, key=subject.key)
     resamples = Resamples.of(rows.days, seed=subject.seed)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -133,7 +133,8 @@ def _seeds(subject: Subject, again: Again, rows: Rows, *, count: int) -> tuple[f
     first = subject.model.recipe.seed
     resamples = Resamples.of(rows.days, seed=subject.seed)
     found: list[float] = []
-    score = subject.predicted(rows.table)
+    plainly = replace(subject.model, calibration=None)  # as the others are
+    score = subject.predicted(rows.table, by=plainly)
     for step in range(count + 1):
         if step:
             model = refitted(subject, again, seed=(first + step) % 2**32).model
