@@ -51,8 +51,9 @@ def contributions(
     """Shapley values of the features, as they are declared.
 
     LightGBM and XGBoost compute them from their trees exactly, on the scale of the margin, before
-    any calibration (Lundberg et al. 2020, the path-dependent kind). Of any other model they are sampled on the scale of its
-    prediction (Štrumbelj and Kononenko 2014, in orders and their reverses), against a few rows.
+    any calibration (Lundberg et al. 2020, the path-dependent kind). Of any other model they are
+    sampled on the scale of its prediction (Štrumbelj and Kononenko 2014, in orders and their
+    reverses), against a few rows.
 
     Args:
         model: The model.
