@@ -13,6 +13,7 @@ from typing import Any
 from headrace import command, faults
 from headrace.errors import BalanceError, EngineLost, UsageError
 from headrace.evaluation.inspection.ranges import added, warnings
+from headrace.evaluation.inspection.stability import HELD
 from headrace.intervals import SCORE_VERSION
 from headrace.lake import DataFile, Lake, Table, application_id, commit
 from headrace.models import registry
@@ -120,12 +121,18 @@ def score(
 def _outside(
     pipeline: Pipeline, lake: Lake, outside: Mapping[str, Sequence[Predicted]]
 ) -> tuple[str, ...]:
-    """A line for each feature that leaves the range its model has seen, where that matters."""
+    """Lines on features that leave the range their model has seen, and on far predictions."""
     lines: list[str] = []
     for model, parts in outside.items():
         told = registry.record(lake, pipeline.name, model)
         found = added([part.beyond for part in parts], rows=sum(part.scored for part in parts))
         lines += warnings(found, algorithm=told["algorithm"])
+        held, rows = (sum(getattr(part, name) for part in parts) for name in ("held", "scored"))
+        if held:
+            lines.append(
+                f"{held:,} of {rows:,} predictions are more than {HELD:.0f} times the range of "
+                f"recent targets away from their median: look at them before they are used"
+            )
     return tuple(lines)
 
 

@@ -19,10 +19,11 @@ from headrace.evaluation import history
 from headrace.evaluation.audit.gold import audit_gold
 from headrace.evaluation.audit.judgement import Judgement
 from headrace.evaluation.inspection.ranges import ranges
+from headrace.evaluation.inspection.stability import of_targets
 from headrace.lake import Lake
 from headrace.models import provenance, registry
 from headrace.models.algorithms import baselines, named
-from headrace.models.algorithms.algorithm import Algorithm, Parameters
+from headrace.models.algorithms.algorithm import Algorithm, Parameters, Task
 from headrace.models.registry import Alias
 from headrace.settings import Settings
 from headrace.spec.model import Pipeline
@@ -244,6 +245,15 @@ def _ranges(training: Training, met: Contest) -> dict[str, list[float]]:
     return ranges(rows, met.shipped.encoding.names)
 
 
+def _target(training: Training) -> dict[str, dict[str, float]]:
+    """Level and range of recent targets of a regression, which scoring holds predictions against."""
+    examples = training.examples
+    if examples.classes.task is not Task.REGRESSION:
+        return {}
+    level, reach = of_targets(examples.y[examples.parts.validation.rows])
+    return {"target": {"level": level, "reach": reach}}
+
+
 def _record(training: Training, met: Contest, result: StageResult) -> dict[str, Any]:
     recipe, examples = met.shipped.recipe, training.examples
     return {
@@ -264,6 +274,7 @@ def _record(training: Training, met: Contest, result: StageResult) -> dict[str, 
         "spec": recipe.spec,
         "rows": dict(result.rows),
         "ranges": _ranges(training, met),
+        **_target(training),
         "test": result.detail["test"],
         "gain": result.detail["gain"],
         **{name: result.detail[name] for name in _CLOSER if name in result.detail},

@@ -97,7 +97,7 @@ def stability(model: Model, *, train: pa.Table, recent: pa.Table, y: Floats) -> 
     """
     names = list(model.encoding.names)
     table = recent.select(names).slice(max(0, recent.num_rows - _MOST_ROWS))
-    level, reach = float(np.median(y)), float(np.ptp(y)) or abs(float(np.median(y))) or 1.0
+    level, reach = of_targets(y)
 
     def farthest(score: Floats, feature: str = "", value: float | None = None) -> Stability:
         away = np.abs(score - level)
@@ -122,6 +122,35 @@ def stability(model: Model, *, train: pa.Table, recent: pa.Table, y: Floats) -> 
             found = farthest(model.predict(moved), name, float(value.as_py()))
             worst = max(worst, found, key=lambda each: each.times)
     return worst
+
+
+def of_targets(y: Floats) -> tuple[float, float]:
+    """The median of targets, and their range; of a constant its size, and of zero one."""
+    level = float(np.median(y))
+    return level, float(np.ptp(y)) or abs(level) or 1.0
+
+
+def too_far(predicted: Floats, *, level: float, reach: float) -> tuple[pa.Array, int]:
+    """Holds predictions of a regression against the targets that were recent at its training.
+
+    Args:
+        predicted: The predictions.
+        level: The median of those targets.
+        reach: Their range.
+
+    Returns:
+        Why a prediction is refused, or null for one that is not; and how many of these a person
+        should look at, since they are beyond `HELD` times the range.
+    """
+    times = np.abs(predicted - level) / reach
+    refused = ~(times <= REFUSED)  # one that is not a number, too
+    held = int((times[~refused] > HELD).sum())
+    reasons = np.full(len(times), None, dtype=object)
+    reasons[refused] = [
+        f"prediction {value:.4g} is {far:,.0f} times the range of recent targets from their median"
+        for value, far in zip(predicted[refused], times[refused], strict=True)
+    ]
+    return pa.array(reasons, pa.string()), held
 
 
 def kept_back(

@@ -8,7 +8,14 @@ import pytest
 
 from headrace.evaluation.gate import Decision
 from headrace.evaluation.inspection.simplest import first_rule
-from headrace.evaluation.inspection.stability import Stability, Verdict, kept_back, stability
+from headrace.evaluation.inspection.stability import (
+    Stability,
+    Verdict,
+    kept_back,
+    of_targets,
+    stability,
+    too_far,
+)
 from headrace.evaluation.intervals import Interval
 from headrace.evaluation.metrics import Metric, measured
 from headrace.models.algorithms import named
@@ -83,6 +90,21 @@ def test_least_squares_on_features_of_their_own_is_steady():
 )
 def test_beyond_ten_times_is_held_and_beyond_a_hundred_refused(times, verdict):
     assert Stability(times, "lag_1", 5.0, 1e3, 9.0, 1.0, 200).verdict == verdict
+
+
+def test_predictions_far_from_recent_targets_are_refused_with_a_reason_or_counted():
+    predicted = np.array([100.0, 1_150.0, -20_000.0, np.nan])
+    reasons, held = too_far(predicted, level=100.0, reach=100.0)
+    assert (reasons.to_pylist()[:2], held) == ([None, None], 1)
+    assert reasons[2].as_py() == (
+        "prediction -2e+04 is 201 times the range of recent targets from their median"
+    )
+    assert reasons[3].is_valid
+
+
+def test_a_target_that_does_not_move_has_a_reach_all_the_same():
+    assert of_targets(np.array([5.0, 5.0])) == (5.0, 5.0)
+    assert of_targets(np.zeros(3)) == (0.0, 1.0)
 
 
 def test_what_is_not_steady_is_not_promoted_and_the_reason_is_told():
