@@ -246,7 +246,7 @@ def _ranges(training: Training, met: Contest) -> dict[str, list[float]]:
 
 
 def _target(training: Training) -> dict[str, dict[str, float]]:
-    """Level and range of recent targets of a regression, which scoring holds predictions against."""
+    """Level and range of recent targets of a regression, to hold predictions against."""
     examples = training.examples
     if examples.classes.task is not Task.REGRESSION:
         return {}
