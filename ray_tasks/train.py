@@ -96,16 +96,16 @@ def train(
         met = contest(training, lake, searched)
         from ray_tasks.inspected import inspected
 
-        told = (
+        found = (
             inspected(training, met, seconds=time.monotonic() - started)
             if pipeline.training.inspect
             else {}
         )
     result = _result(training, searched, met, audited)
     if met.steady is not None:
-        told["stability"] = met.steady.to_json()
-    if told:
-        result = replace(result, detail={**result.detail, "inspection": told})
+        found["stability"] = met.steady.to_json()
+    if found:
+        result = replace(result, detail={**result.detail, "inspection": found})
     tables = _publish(training, lake, met, result=result, run=run)
     seconds = round(time.monotonic() - started, 3)
     result = replace(result, seconds=seconds, tables=tables)

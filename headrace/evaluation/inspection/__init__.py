@@ -19,6 +19,8 @@ from headrace.evaluation.inspection.slices import slices
 from headrace.evaluation.inspection.subject import Rows, Subject
 from headrace.models.algorithms.algorithm import Task
 
+_MOST_CUT = 30  # features that slices are cut by, those that count most
+
 __all__ = ["Again", "Contributions", "Rows", "Subject", "contributions", "inspect"]
 
 
@@ -31,7 +33,7 @@ def inspect(subject: Subject, again: Again | None, *, by: Sequence[str] = ()) ->
     Args:
         subject: The model.
         again: What it was fitted from; None where its matrix is not at hand.
-        by: Features to cut slices by; all if none are named.
+        by: Features to cut slices by; those that count most if none are named.
 
     Returns:
         JSON values: `importance`, `dependence`, `attribution`, `slices`, `learning_curve`,
@@ -54,6 +56,7 @@ def inspect(subject: Subject, again: Again | None, *, by: Sequence[str] = ()) ->
         told["importance"] = counted.to_json()
         single = [each for each in counted.found if len(each.features) == 1]
         first = [each.features[0] for each in single if each.loss.value > 0]
+        by = by or [each.features[0] for each in single][:_MOST_CUT]
     curves = tried("dependence", lambda: dependence(subject, first))
     told["dependence"] = [each.to_json() for each in curves or []]
     for part, look in (

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
-from headrace.evaluation.metrics import Booleans, Floats
+from headrace.evaluation.metrics import Booleans, Floats, Integers
 from headrace.models.encoding import Column, Encoding, Form, Kind
 
 TOGETHER = 0.9  # correlation of ranks, ratio of correlation, or Cramér's V
@@ -40,7 +40,7 @@ def groups(rows: pa.Table, features: Sequence[str]) -> list[tuple[str, ...]]:
         if column.kind is Kind.CATEGORY:
             linked[i] |= _linked(matrix, i, encoding.columns, ranks)
     _, label = connected_components(linked | linked.T, directed=False)
-    found_groups = [np.flatnonzero(label == each) for each in np.unique(label)]
+    found_groups = [np.flatnonzero(label == each).tolist() for each in np.unique(label)]
     return [tuple(features[i] for i in each) for each in found_groups if len(each) > 1]
 
 
@@ -70,7 +70,7 @@ def _linked(
     return found
 
 
-def _ratio(codes: np.ndarray, ranks: Floats) -> float:  # type: ignore[type-arg]  # of integers
+def _ratio(codes: Integers, ranks: Floats) -> float:
     """How much of the spread is between categories, less what as many would explain by chance."""
     rows, total = len(codes), float(((ranks - ranks.mean()) ** 2).sum())
     count = np.bincount(codes)
@@ -84,9 +84,9 @@ def _ratio(codes: np.ndarray, ranks: Floats) -> float:  # type: ignore[type-arg]
     return float(np.sqrt(max(adjusted, 0.0)))
 
 
-def _cramer(codes: np.ndarray, other: np.ndarray) -> float:  # type: ignore[type-arg]  # of integers
+def _cramer(codes: Integers, other: Integers) -> float:
     """Cramér's V of two columns of categories, corrected for chance."""
-    from scipy.sparse import coo_matrix
+    from scipy.sparse import coo_matrix  # type: ignore[import-untyped]  # it ships no types
 
     _, codes = np.unique(codes, return_inverse=True)
     _, other = np.unique(other, return_inverse=True)

@@ -13,7 +13,8 @@ from headrace.evaluation.inspection.subject import Subject
 from headrace.evaluation.intervals import Interval
 from headrace.models.algorithms.algorithm import Task
 
-_MOST_ROWS = {True: 1_000, False: 60}  # by whether they are exact
+_MOST_EXACT, _MOST_SAMPLED, _FEWEST = 1_000, 60, 10  # rows
+_MOST_CELLS = 20_000_000  # of a table that is predicted at once
 _EXPLAINED = 5  # features told of one row
 
 
@@ -54,7 +55,9 @@ def attribution(subject: Subject) -> Attribution:
     model, names = subject.model, list(subject.features)
     background = subject.train.sample(500, key=subject.key).table.select(names)
     quick = contributions(model, background.slice(0, 1), background=background, seed=subject.seed)
-    rows = subject.validation.sample(_MOST_ROWS[quick.exact], key=subject.key)
+    sampled = max(_FEWEST, min(_MOST_SAMPLED, _MOST_CELLS // len(names) ** 2))
+    most = _MOST_EXACT if quick.exact else sampled
+    rows = subject.validation.sample(most, key=subject.key)
     table = rows.table.select(names)
     found = contributions(model, table, background=background, seed=subject.seed)
     sizes = np.abs(found.values)

@@ -47,7 +47,7 @@ class Curve:
         """The same as JSON values."""
         return {
             **vars(self),
-            "values": [plain(each) if self.numeric else each for each in self.values],
+            "values": [plain(each) if isinstance(each, float) else each for each in self.values],
             "means": [as_json(each) for each in self.means],
             "average": plain(self.average),
             "sentence": self.sentence,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,10 +12,12 @@ import pyarrow as pa
 
 from headrace.evaluation.inspection.association import groups
 from headrace.evaluation.inspection.resampling import Resamples, as_json, interval_of, told
-from headrace.evaluation.inspection.subject import Subject
+from headrace.evaluation.inspection.subject import Rows, Subject
 from headrace.evaluation.intervals import Interval
 
-MOST_ROWS = 6_000
+MOST_ROWS, FEWEST_ROWS = 6_000, 250
+_MOST_SHUFFLED = 600_000  # rows, of all features together
+_SECONDS = 60.0  # of predicting, by which a model that is slow is shown fewer rows
 REPEATS = 3  # shufflings of each feature
 _NAMED = 6  # features in a sentence
 
@@ -75,7 +78,7 @@ def importances(subject: Subject) -> Importances:
     whole columns as they are declared, never the single columns that an encoding makes of them. The
     interval is of resampled days, paired: every shuffling is judged under the same draws.
     """
-    rows = subject.validation.sample(MOST_ROWS, key=subject.key)
+    rows = _few_enough(subject)
     resamples = Resamples.of(rows.days, seed=subject.seed)
     table = rows.table.select(list(subject.features))
 
@@ -104,6 +107,20 @@ def importances(subject: Subject) -> Importances:
         resamples.blocks,
         _sentence(subject, found),
     )
+
+
+def _few_enough(subject: Subject) -> Rows:
+    """Rows of validation, the fewer the more features there are, and the slower the model is."""
+    shuffles = REPEATS * len(subject.features)
+    most = max(FEWEST_ROWS, min(MOST_ROWS, _MOST_SHUFFLED // shuffles))
+    rows = subject.validation.sample(most, key=subject.key)
+    while len(rows) > FEWEST_ROWS:
+        began = time.perf_counter()
+        subject.predicted(rows.table)
+        if (time.perf_counter() - began) * shuffles <= _SECONDS:
+            break
+        rows = rows.sample(max(FEWEST_ROWS, len(rows) // 4), key=subject.key)
+    return rows
 
 
 def _shuffled(table: pa.Table, names: Sequence[str], order: Any) -> pa.Table:  # noqa: ANN401

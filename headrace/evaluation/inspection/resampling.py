@@ -45,7 +45,7 @@ class Resamples:
     @property
     def blocks(self) -> int:
         """How many days there are."""
-        return self.weights.shape[1]
+        return int(self.weights.shape[1])
 
     def draws(
         self, y: Floats, score: Floats, *, task: Task, metric: Metric, rows: Booleans | None = None
