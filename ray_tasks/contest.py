@@ -10,7 +10,6 @@ from typing import Any
 from threadpoolctl import threadpool_limits
 
 from headrace.errors import UsageError
-from headrace.evaluation.calibration import Calibrated
 from headrace.evaluation.gate import Decision, decide
 from headrace.evaluation.inspection.simplest import READ_BY_PEOPLE, first_rule
 from headrace.evaluation.inspection.stability import Stability, kept_back, stability
@@ -72,7 +71,6 @@ class Contest:
         champion: Digest of the champion that was met, or None.
         notes: For people.
         scores: Candidate to what it predicts of the test part, as `judged` met it.
-        calibrated: What came of the wish to calibrate the winner; None where there was none.
         steady: Of the winner of a regression: how far its predictions go.
     """
 
@@ -83,7 +81,6 @@ class Contest:
     champion: str | None
     notes: tuple[str, ...]
     scores: Mapping[str, Floats]
-    calibrated: Calibrated | None
     steady: Stability | None = None
 
     @property
@@ -131,13 +128,8 @@ def contest(training: Training, lake: Lake, searched: Sequence[Searched]) -> Con
         if each.algorithm.name in READ_BY_PEOPLE and each.values and each is not winner
     ]
     finalists = [(winner, "winner"), (baseline, "baseline"), *((each, "simple") for each in simple)]
+    models = {each.algorithm.name: _final(training, each) for each, _ in finalists}
     roles = {each.algorithm.name: role for each, role in finalists}
-    model, calibration = _corrected(training, winner, calibrate=True)
-    models = {
-        each.algorithm.name: _corrected(training, each, calibrate=False)[0]
-        for each, _ in finalists[1:]
-    }
-    models = {winner.algorithm.name: model, **models}
     champion, notes = _champion(training, lake)
     name = None
     if champion is not None:
@@ -171,17 +163,8 @@ def contest(training: Training, lake: Lake, searched: Sequence[Searched]) -> Con
     )
     instead = name or baseline.algorithm.name
     decision = kept_back(decision, steady, instead=instead, champion=name is not None)
-    return Contest(
-        models,
-        roles,
-        found,
-        decision,
-        champion.digest if champion else None,
-        (*notes, *([calibration.sentence] if calibration else [])),
-        scores,
-        calibration,
-        steady,
-    )
+    digest = champion.digest if champion else None
+    return Contest(models, roles, found, decision, digest, notes, scores, steady)
 
 
 def leaderboard(
@@ -249,14 +232,9 @@ def _final(training: Training, searched: Searched) -> Model:
         data=training.examples.data,
         spec=digest_of(pipeline),
     )
-    return Model(recipe, training.encodings[form], fitted.estimator, training.examples.classes)
-
-
-def _corrected(
-    training: Training, searched: Searched, *, calibrate: bool
-) -> tuple[Model, Calibrated | None]:
-    model = _final(training, searched)
-    return corrected(training.pipeline, training.examples, model, calibrate=calibrate)
+    examples = training.examples
+    model = Model(recipe, training.encodings[form], fitted.estimator, examples.classes)
+    return corrected(pipeline, examples, model)
 
 
 def _steady(training: Training, model: Model) -> Stability | None:
