@@ -18,10 +18,12 @@ from headrace import command, faults
 from headrace.evaluation import history
 from headrace.evaluation.audit.gold import audit_gold
 from headrace.evaluation.audit.judgement import Judgement
+from headrace.evaluation.inspection.ranges import ranges
+from headrace.evaluation.inspection.stability import of_targets
 from headrace.lake import Lake
 from headrace.models import provenance, registry
 from headrace.models.algorithms import baselines, named
-from headrace.models.algorithms.algorithm import Algorithm, Parameters
+from headrace.models.algorithms.algorithm import Algorithm, Parameters, Task
 from headrace.models.registry import Alias
 from headrace.settings import Settings
 from headrace.spec.model import Pipeline
@@ -100,7 +102,18 @@ def train(
         lasted = time.monotonic() - began
         training = Training(pipeline, moment, examples, encodings, problem.train, aliases)
         met = contest(training, lake, searched)
+        from ray_tasks.inspected import inspected
+
+        found = (
+            inspected(training, met, seconds=time.monotonic() - started)
+            if pipeline.training.inspect
+            else {}
+        )
     result = _result(training, searched, met, audited, seconds=lasted)
+    if met.steady is not None:
+        found["stability"] = met.steady.to_json()
+    if found:
+        result = replace(result, detail={**result.detail, "inspection": found})
     tables = _publish(training, lake, met, result=result, run=run)
     seconds = round(time.monotonic() - started, 3)
     result = replace(result, seconds=seconds, tables=tables)
@@ -251,6 +264,21 @@ def _publish(
     return {"aliases": registry.promote(lake, alias, seen=training.aliases)}
 
 
+def _ranges(training: Training, met: Contest) -> dict[str, list[float]]:
+    """The ranges that the shipped model has seen, for scoring to hold its rows against."""
+    rows = training.examples.of(training.examples.parts.train)
+    return ranges(rows, met.shipped.encoding.names)
+
+
+def _target(training: Training) -> dict[str, dict[str, float]]:
+    """Level and range of recent targets of a regression, to hold predictions against."""
+    examples = training.examples
+    if examples.classes.task is not Task.REGRESSION:
+        return {}
+    level, reach = of_targets(examples.y[examples.parts.validation.rows])
+    return {"target": {"level": level, "reach": reach}}
+
+
 def _record(training: Training, met: Contest, result: StageResult) -> dict[str, Any]:
     recipe, examples = met.shipped.recipe, training.examples
     return {
@@ -270,6 +298,8 @@ def _record(training: Training, met: Contest, result: StageResult) -> dict[str, 
         },
         "spec": recipe.spec,
         "rows": dict(result.rows),
+        "ranges": _ranges(training, met),
+        **_target(training),
         "test": result.detail["test"],
         "gain": result.detail["gain"],
         **{name: result.detail[name] for name in _CLOSER if name in result.detail},

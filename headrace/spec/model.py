@@ -245,6 +245,10 @@ class Training(Declared):
     first: Day
     every: Days
     allow: tuple[Allowance, ...] = Field((), description="findings of the audit that may stand")
+    slices: tuple[Name, ...] = Field((), description="features to judge the model by")
+    inspect: Annotated[bool, Field(strict=True)] = Field(
+        True, description="whether the shipped model is looked at from all sides"
+    )
 
 
 class Schedule(Declared):
