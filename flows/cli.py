@@ -423,21 +423,24 @@ def _run(
         if other is not None and not require_promotion:
             outcome = str(other)
         else:
+            from prefect import tags
+
             from flows.pipeline import pipeline as flow
 
             if not os.environ.get("PREFECT_API_URL"):
                 temporary_server.in_its_own_session()
-            state = flow(
-                file=str(file),
-                run=request.run,
-                lake=str(settings.lake),
-                first=first,
-                only=only,
-                stale=stale,
-                days=days,
-                require_promotion=require_promotion,
-                return_state=True,
-            )
+            with tags("headrace", pipeline.name):
+                state = flow(
+                    file=str(file),
+                    run=request.run,
+                    lake=str(settings.lake),
+                    first=first,
+                    only=only,
+                    stale=stale,
+                    days=days,
+                    require_promotion=require_promotion,
+                    return_state=True,
+                )
             outcome = state.result()
     page = Lake(settings.lake).report(request.run)
     told = f"; the page of this run: {page}" if page.exists() else ""
