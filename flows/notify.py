@@ -24,7 +24,8 @@ def failed(_flow: Flow[..., Any], run: FlowRun, state: State[Any]) -> None:
     from prefect.utilities.urls import url_for
 
     teller = apprise.Apprise()
-    teller.add(addresses.get_secret_value().split())
+    for address in addresses.get_secret_value().split():
+        teller.add(address)
     lines = [f"run {run.name}", state.message or state.name or "", url_for(run) or ""]
     if not teller.notify(
         title=f"headrace: {(state.name or 'failed').lower()}: {run.parameters.get('file')}",
