@@ -160,13 +160,15 @@ def _result(
     from ray_tasks.closer import closer
     from ray_tasks.contest import leaderboard
 
+    looked = closer(training, met)
+    corrected = tuple(filter(None, [looked.get("calibration", {}).get("sentence")]))
     return StageResult(
         name="train",
         subject=training.pipeline.name,
         units=(training.moment.isoformat(),),
         outcome=Outcome.DONE,
         rows=_rows(training.examples),
-        notes=(*audited.notes, *met.notes, *_left_out(training.examples)),
+        notes=(*audited.notes, *met.notes, *corrected, *_left_out(training.examples)),
         detail={
             "moment": training.moment.isoformat(),
             "metric": str(training.metric),
@@ -174,7 +176,7 @@ def _result(
             "leaderboard": leaderboard(training, searched, met),
             "test": met.tested(),
             "gain": met.gain(training.metric),
-            **closer(training, met),
+            **looked,
             "decision": {
                 "promoted": met.decision.promoted,
                 "shipped": met.decision.shipped,
