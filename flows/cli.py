@@ -428,7 +428,7 @@ def _run(
                     require_promotion=require_promotion,
                     return_state=True,
                 )
-            outcome = state.result()
+            outcome = str(state.result())
     page = Lake(settings.lake).report(request.run)
     told = f"; the page of this run: {page}" if page.exists() else ""
     OUT.print(f"{outcome}{told}", soft_wrap=True)
