@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from rich.markup import escape
@@ -20,10 +20,12 @@ from rich.table import Table as Grid
 from flows import (
     algorithms,
     audit,
+    deploy,
     diff,
     errors,
     explain,
     export,
+    mirror,
     new,
     profiles,
     quarantine,
@@ -32,12 +34,12 @@ from flows import (
     temporary_server,
     upkeep,
 )
-from flows.options import DEFAULT, ERR, OUT, File, LakeFolder, settings_of
+from flows.options import DEFAULT, ERR, EXIT_CODES, OUT, File, LakeFolder, settings_of
 from flows.progress import progress
 from headrace import runs
 from headrace.errors import UsageError
 from headrace.settings import Settings, engine_environment
-from headrace.stage import STAGES, Outcome, Stage
+from headrace.stage import STAGES, Outcome, Stage, StageName
 
 if TYPE_CHECKING:
     from headrace.spec.model import Pipeline
@@ -50,8 +52,7 @@ app = typer.Typer(
     help="One pipeline file, from landing files to scores in a Delta lake.\n\n"
     "Start with `headrace validate FILE`, look with `headrace plan FILE`, "
     "do with `headrace run FILE`.\n\n"
-    "Exit codes: 0 done (or already done), 1 failed, 2 bad usage, pipeline file or input, "
-    "3 promotion refused under `--require-promotion`.",
+    f"Exit codes: {', '.join(f'{code} {meaning}' for code, meaning in EXIT_CODES.items())}.",
 )
 
 app.add_typer(quarantine.app, name="quarantine")
@@ -65,8 +66,9 @@ app.add_typer(explain.app)
 app.add_typer(rebuild.app)
 app.add_typer(diff.app)
 app.add_typer(errors.app)
+app.add_typer(deploy.app)
+app.add_typer(mirror.app)
 
-StageName = Literal["ingest", "check", "features", "train", "score", "report"]
 _STOPPED = "stopped; what was committed stands, and the next run completes the rest"
 INTERRUPTED, TERMINATED = 130, 143  # exit codes of a shell: 128 + the signal; typer's for Ctrl-C
 
@@ -310,7 +312,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # An orderly end: Python's own would leave Prefect's temporary server running.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
     try:
-        code = app(args=arguments, standalone_mode=False)
+        code = app(args=arguments, prog_name="headrace", standalone_mode=False)
     except SystemExit as stop:
         code = stop.code
     except Exception as error:  # what `tell` does not know is raised again
@@ -371,8 +373,8 @@ def _run(
     file: Path,
     lake: Path | None,
     *,
-    first: str = STAGES[0],
-    only: str | None = None,
+    first: StageName = STAGES[0],
+    only: StageName | None = None,
     stale: bool = False,
     days: list[date] | None = None,
     require_promotion: bool = False,
@@ -411,7 +413,7 @@ def _run(
 
             if not os.environ.get("PREFECT_API_URL"):
                 temporary_server.in_its_own_session()
-            outcome = flow(
+            state = flow(
                 file=str(file),
                 run=request.run,
                 lake=str(settings.lake),
@@ -420,7 +422,9 @@ def _run(
                 stale=stale,
                 days=days,
                 require_promotion=require_promotion,
+                return_state=True,
             )
+            outcome = state.result()
     page = Lake(settings.lake).report(request.run)
     told = f"; the page of this run: {page}" if page.exists() else ""
     OUT.print(f"{outcome}{told}", soft_wrap=True)
