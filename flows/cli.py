@@ -34,7 +34,7 @@ from flows import (
     temporary_server,
     upkeep,
 )
-from flows.options import DEFAULT, ERR, OUT, File, LakeFolder, settings_of
+from flows.options import DEFAULT, ERR, EXIT_CODES, OUT, File, LakeFolder, settings_of
 from flows.progress import progress
 from headrace import runs
 from headrace.errors import UsageError
@@ -52,8 +52,7 @@ app = typer.Typer(
     help="One pipeline file, from landing files to scores in a Delta lake.\n\n"
     "Start with `headrace validate FILE`, look with `headrace plan FILE`, "
     "do with `headrace run FILE`.\n\n"
-    "Exit codes: 0 done (or already done), 1 failed, 2 bad usage, pipeline file or input, "
-    "3 promotion refused under `--require-promotion`.",
+    f"Exit codes: {', '.join(f'{code} {meaning}' for code, meaning in EXIT_CODES.items())}.",
 )
 
 app.add_typer(quarantine.app, name="quarantine")
@@ -313,7 +312,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # An orderly end: Python's own would leave Prefect's temporary server running.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
     try:
-        code = app(args=arguments, standalone_mode=False)
+        code = app(args=arguments, prog_name="headrace", standalone_mode=False)
     except SystemExit as stop:
         code = stop.code
     except Exception as error:  # what `tell` does not know is raised again

@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import typer
-import yaml
 
-from flows.options import DEFAULT, settings_of
+from headrace.settings import Settings
 
 _SUFFIXES = {".yaml", ".yml"}
 
@@ -34,7 +33,7 @@ def files(incomplete: str) -> list[str]:
 
 def sources(context: typer.Context, incomplete: str) -> list[str]:
     """The sources of the pipeline file that the command names, or of the one here."""
-    given = context.params.get("file") or context.params.get("pipeline") or DEFAULT
+    given = context.params.get("file") or context.params.get("pipeline") or "pipeline.yaml"
     declared = _read(Path(given)).get("sources")
     names = list(declared) if isinstance(declared, dict) else []
     return [name for name in map(str, names) if name.startswith(incomplete)]
@@ -50,7 +49,8 @@ def runs(context: typer.Context, incomplete: str) -> list[str]:
     from headrace import runs as known
 
     with suppress(Exception):  # such as a lake that is no folder
-        names = known.names(settings_of(context.params.get("lake")).lake)
+        lake = context.params.get("lake")
+        names = known.names((Settings(lake=lake) if lake else Settings()).lake)
         every = ["last", "previous", *reversed(names)]
         return [name for name in every if name.startswith(incomplete)]
     return []
@@ -64,6 +64,8 @@ def algorithms(incomplete: str) -> list[str]:
 
 
 def _read(file: Path) -> dict[str, Any]:
+    import yaml
+
     with suppress(OSError, ValueError, yaml.YAMLError):
         found = yaml.safe_load(file.read_text(encoding="utf-8"))
         return found if isinstance(found, dict) else {}

@@ -9,12 +9,25 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from flows import completion
 from headrace.settings import Settings
 
 OUT, ERR = Console(), Console(stderr=True)
 DEFAULT = Path("pipeline.yaml")
+EXIT_CODES = {
+    0: "done (or already done)",
+    1: "failed",
+    2: "bad usage, pipeline file or input",
+    3: "promotion refused under `--require-promotion`",
+    4: "a score that was rebuilt is another one",
+    130: "stopped by Ctrl-C",
+    143: "asked to stop",
+}
 
-File = Annotated[Path, typer.Argument(help="The pipeline file.", show_default=True)]
+File = Annotated[
+    Path,
+    typer.Argument(help="The pipeline file.", show_default=True, autocompletion=completion.files),
+]
 LakeFolder = Annotated[
     Path | None,
     typer.Option(
