@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import signal
 import sys
@@ -14,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
-from pydantic import ValidationError
 from rich.markup import escape
 from rich.table import Table as Grid
 
@@ -23,10 +21,15 @@ from flows import (
     algorithms,
     audit,
     deploy,
+    diff,
+    errors,
+    explain,
     export,
     mirror,
+    new,
     profiles,
     quarantine,
+    rebuild,
     sampling,
     temporary_server,
     upkeep,
@@ -34,7 +37,7 @@ from flows import (
 from flows.options import DEFAULT, ERR, OUT, File, LakeFolder, settings_of
 from flows.progress import progress
 from headrace import runs
-from headrace.errors import HeadraceError, UsageError
+from headrace.errors import UsageError
 from headrace.settings import Settings, engine_environment
 from headrace.stage import STAGES, Outcome, Stage, StageName
 
@@ -61,15 +64,13 @@ app.add_typer(algorithms.app)
 app.add_typer(export.app)
 app.add_typer(deploy.app)
 app.add_typer(mirror.app)
+app.add_typer(new.app)
+app.add_typer(explain.app)
+app.add_typer(rebuild.app)
+app.add_typer(diff.app)
+app.add_typer(errors.app)
 
 _STOPPED = "stopped; what was committed stands, and the next run completes the rest"
-_NO_RIGHT = "\n  -> give this user the right to read and write there, or name another lake"
-_HINTS = {
-    errno.EACCES: _NO_RIGHT,
-    errno.EPERM: _NO_RIGHT,
-    errno.EROFS: _NO_RIGHT,
-    errno.ENOSPC: "\n  -> free space, then run again: what was committed stands",
-}
 INTERRUPTED, TERMINATED = 130, 143  # exit codes of a shell: 128 + the signal; typer's for Ctrl-C
 
 
@@ -315,22 +316,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         code = app(args=arguments, standalone_mode=False)
     except SystemExit as stop:
         code = stop.code
-    except typer.TyperException as error:  # its own copy of click's, which click's do not catch
-        if message := error.format_message():
-            ERR.print(f"[red]UsageError[/]: {escape(message)}\n  -> see `headrace --help`")
-        code = error.exit_code
-    except ValidationError as error:  # of the settings; a pipeline file has its own errors
-        for problem in error.errors():
-            name = "HEADRACE_" + "_".join(map(str, problem["loc"])).upper()
-            ERR.print(f"[red]UsageError[/]: {name}: {escape(problem['msg'])}")
-        code = UsageError.exit_code
-    except OSError as error:
-        hint = _HINTS.get(error.errno or 0, "")
-        ERR.print(f"[red]{type(error).__name__}[/]: {escape(str(error))}{hint}", soft_wrap=True)
-        code = 1
-    except HeadraceError as error:
-        ERR.print(f"[red]{type(error).__name__}[/]: {escape(str(error))}", soft_wrap=True)
-        code = error.exit_code
+    except Exception as error:  # what `tell` does not know is raised again
+        code = errors.tell(error)
     if code in {INTERRUPTED, TERMINATED}:
         _stop(code)
     sys.exit(code or 0)
@@ -423,21 +410,24 @@ def _run(
         if other is not None and not require_promotion:
             outcome = str(other)
         else:
+            from prefect import tags
+
             from flows.pipeline import pipeline as flow
 
             if not os.environ.get("PREFECT_API_URL"):
                 temporary_server.in_its_own_session()
-            state = flow(
-                file=str(file),
-                run=request.run,
-                lake=str(settings.lake),
-                first=first,
-                only=only,
-                stale=stale,
-                days=days,
-                require_promotion=require_promotion,
-                return_state=True,
-            )
+            with tags("headrace", pipeline.name):
+                state = flow(
+                    file=str(file),
+                    run=request.run,
+                    lake=str(settings.lake),
+                    first=first,
+                    only=only,
+                    stale=stale,
+                    days=days,
+                    require_promotion=require_promotion,
+                    return_state=True,
+                )
             outcome = state.result()
     page = Lake(settings.lake).report(request.run)
     told = f"; the page of this run: {page}" if page.exists() else ""

@@ -124,7 +124,10 @@ class Execution:
     @property
     def has_work(self) -> bool:
         """Whether a stage that is wanted finds anything to do, or a page is asked for."""
-        if self.sources or self.request.only == "report":
+        landings = self.landings.values()
+        notable = any(one.new_problems or one.growing for one in landings)
+        unpublished = self.wants("check") and any(one.pending for one in landings)
+        if notable or unpublished or self.request.only == "report":
             return True
         due = {Outcome.MISSING, Outcome.WAITING, *([Outcome.STALE] if self.request.stale else [])}
         return any(
@@ -305,6 +308,7 @@ class Execution:
         _told(stage, subject, "started")
         started = time.monotonic()
         folder = self.lake.runs(self.request.run)
+        runs.describe(self.pipeline, folder)
         try:
             result = _in_a_thread(lambda: runs.perform(stage, subject, work, folder=folder))
         except Exception as error:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -22,6 +23,14 @@ LakeFolder = Annotated[
         show_default=False,
     ),
 ]
+AsJson = Annotated[
+    bool, typer.Option("--json", help="One JSON document, for scripts; messages go to stderr.")
+]
+
+
+def emit(document: Any) -> None:  # noqa: ANN401  # any JSON value
+    """Writes one JSON document to stdout: dates as texts, and no number that JSON has not."""
+    typer.echo(json.dumps(document, default=str, ensure_ascii=False, allow_nan=False))
 
 
 def settings_of(lake: Path | None) -> Settings:

@@ -42,7 +42,8 @@ def show(
         found = sorted(path.name for path in (place.root / "silver").glob("[!.]*"))
         if source not in found:
             message = f"no source {source!r} in this lake"
-            raise UsageError(message, lake=place.root, hint=f"there are {', '.join(found)}")
+            hint = f"there are {', '.join(found)}" if found else "`headrace run FILE` makes them"
+            raise UsageError(message, lake=place.root, hint=hint)
         OUT.print(f"nothing of {source} is in quarantine")
         return
     silver = Table.if_exists(place.silver(source))

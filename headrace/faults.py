@@ -56,7 +56,7 @@ def _strike(told: str, here: str, files: Sequence[Path]) -> None:
         return
     if action == "raise":
         message = f"made to fail at {here}"
-        raise EngineLost(message)
+        raise EngineLost(message, hint="run again")
     if action == "no_space":
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     if action == "delay":

@@ -10,7 +10,6 @@ from typing import Any
 from threadpoolctl import threadpool_limits
 
 from headrace.errors import UsageError
-from headrace.evaluation.calibration import Calibrated
 from headrace.evaluation.gate import Decision, decide
 from headrace.evaluation.intervals import LEVEL, Judged, judged
 from headrace.evaluation.metrics import Floats, Metric, measured
@@ -70,7 +69,6 @@ class Contest:
         champion: Digest of the champion that was met, or None.
         notes: For people.
         scores: Candidate to what it predicts of the test part, as `judged` met it.
-        calibrated: What came of the wish to calibrate the winner; None where there was none.
     """
 
     models: Mapping[str, Model]
@@ -80,7 +78,6 @@ class Contest:
     champion: str | None
     notes: tuple[str, ...]
     scores: Mapping[str, Floats]
-    calibrated: Calibrated | None
 
     @property
     def shipped(self) -> Model:
@@ -121,11 +118,7 @@ def contest(training: Training, lake: Lake, searched: Sequence[Searched]) -> Con
     examples, metric = training.examples, training.metric
     winner = _first([each for each in searched if not each.algorithm.baseline], metric)
     baseline = _first([each for each in searched if each.algorithm.baseline], metric)
-    model, calibration = _corrected(training, winner, calibrate=True)
-    models = {
-        winner.algorithm.name: model,
-        baseline.algorithm.name: _corrected(training, baseline, calibrate=False)[0],
-    }
+    models = {each.algorithm.name: _final(training, each) for each in (winner, baseline)}
     roles = {winner.algorithm.name: "winner", baseline.algorithm.name: "baseline"}
     champion, notes = _champion(training, lake)
     name = None
@@ -148,16 +141,8 @@ def contest(training: Training, lake: Lake, searched: Sequence[Searched]) -> Con
         champion=name,
         metric=metric,
     )
-    return Contest(
-        models,
-        roles,
-        found,
-        decision,
-        champion.digest if champion else None,
-        (*notes, *([calibration.sentence] if calibration else [])),
-        scores,
-        calibration,
-    )
+    digest = champion.digest if champion else None
+    return Contest(models, roles, found, decision, digest, notes, scores)
 
 
 def leaderboard(
@@ -225,14 +210,9 @@ def _final(training: Training, searched: Searched) -> Model:
         data=training.examples.data,
         spec=digest_of(pipeline),
     )
-    return Model(recipe, training.encodings[form], fitted.estimator, training.examples.classes)
-
-
-def _corrected(
-    training: Training, searched: Searched, *, calibrate: bool
-) -> tuple[Model, Calibrated | None]:
-    model = _final(training, searched)
-    return corrected(training.pipeline, training.examples, model, calibrate=calibrate)
+    examples = training.examples
+    model = Model(recipe, training.encodings[form], fitted.estimator, examples.classes)
+    return corrected(pipeline, examples, model)
 
 
 def _champion(training: Training, lake: Lake) -> tuple[Model | None, tuple[str, ...]]:

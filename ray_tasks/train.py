@@ -176,6 +176,8 @@ def _result(
     from ray_tasks.closer import closer
     from ray_tasks.contest import leaderboard
 
+    looked = closer(training, met)
+    corrected = tuple(filter(None, [looked.get("calibration", {}).get("sentence")]))
     return StageResult(
         name="train",
         subject=training.pipeline.name,
@@ -185,6 +187,7 @@ def _result(
         notes=(
             *audited.notes,
             *met.notes,
+            *corrected,
             *_left_out(training.examples),
             *search_record.cut(training.pipeline, searched),
         ),
@@ -196,7 +199,7 @@ def _result(
             "search": search_record.told(training.pipeline, searched, seconds=seconds),
             "test": met.tested(),
             "gain": met.gain(training.metric),
-            **closer(training, met),
+            **looked,
             "decision": {
                 "promoted": met.decision.promoted,
                 "shipped": met.decision.shipped,

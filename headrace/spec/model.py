@@ -322,7 +322,11 @@ class Pipeline(Declared):
             UsageError: There is none; the message gives the nearest name.
         """
         if name not in self.sources:
-            raise UsageError(unknown("source", name, self.sources), pipeline=self.name)
+            raise UsageError(
+                unknown("source", name, self.sources),
+                pipeline=self.name,
+                hint="take a name of `sources` in the pipeline file",
+            )
         return self.sources[name]
 
     def place(self, path: str) -> str:

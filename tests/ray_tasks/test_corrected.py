@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -13,9 +14,12 @@ from headrace.errors import TrainingError
 from headrace.evaluation import history
 from headrace.lake import Table
 from headrace.models import registry
+from headrace.models.algorithms import named
 from headrace.models.decision import ClassRule
+from headrace.models.model import Model, Recipe
 from headrace.settings import Settings
 from headrace.spec.model import Pipeline
+from ray_tasks.corrected import corrected
 from ray_tasks.examples import read
 from ray_tasks.score import score
 from ray_tasks.train import train
@@ -140,3 +144,20 @@ def test_values_are_predicted_higher_where_too_little_costs_more(
     assert winner["role"] == "winner"
     assert all(each["saved"]["low"] > 0 for each in others)
     assert "calibration" not in result.detail
+
+
+def test_a_model_that_says_nan_is_refused_before_it_is_corrected(
+    lake, declared, gold, days, moment
+):
+    gold(lake, days)
+    pipeline = declared_with(declared, costs=COSTS)
+    examples = read(lake, pipeline, moment=moment)
+    entry = named("class_prior")
+    form = entry.needs.categories
+    encoding = examples.encodings([form])[form]
+    train = examples.samples({form: encoding}, examples.parts.train)[form]
+    broken = replace(train, y=np.full(len(train.y), np.nan))
+    estimator = entry.fit(broken, {}, seed=7, validation=None, metric="roc_auc").estimator
+    recipe = Recipe("flights", "late", "class_prior", {}, 7, "", "", "")
+    with pytest.raises(TrainingError, match="class_prior predicts NaN"):
+        corrected(pipeline, examples, Model(recipe, encoding, estimator))
