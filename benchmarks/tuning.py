@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 LIGHTGBM = named("lightgbm")
 SEED = 7
-_LOOK_S = 0.25
+_LOOK_S = 1.0  # looking costs processor time itself
 
 
 @dataclass
