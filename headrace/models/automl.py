@@ -27,11 +27,12 @@ from headrace.models.algorithms.algorithm import Fitted as FittedEntry
 from headrace.models.algorithms.algorithm import Matrix, Parameters, Samples, Task
 from headrace.models.bag import Bag, Member
 from headrace.models.encoding import Encoding
+from headrace.models.folds import dealt
 from headrace.models.formats import as_json
 from headrace.models.frame import Columns, as_frame
 from headrace.models.jobs import Problem, Worker
 from headrace.models.presets import PRESETS, Preset, Profile, folds, members
-from headrace.models.runner import ROUNDS, dealt, run
+from headrace.models.runner import ROUNDS, run
 from headrace.models.zipped import unzipped, zipped
 
 if TYPE_CHECKING:
@@ -200,13 +201,13 @@ def fit(
     table = columns.table(frame)
     encoding = Encoding.fit(table, table.column_names, form="codes")
     weights = None if weight is None else np.asarray(weight, dtype=np.float64)[rows]
-    count = min(folds(preset, len(target)), len(target))
+    jobs = cores or _cores()
+    count = min(folds(preset, len(target), seconds=time_limit * jobs), len(target))
     grouped = None if groups is None else pd.factorize(np.asarray(groups)[rows])[0]
     if split is not None:
         dealt_so = np.asarray(split, dtype=np.int64)[rows][None, :]
     else:
         dealt_so = dealt(target, kind, count, rounds=_rounds(preset), seed=seed, groups=grouped)
-    nothing = not columns.sources or len(np.unique(target)) == 1 or count == 1
     problem, chosen = _problem(
         table,
         encoding,
@@ -220,9 +221,9 @@ def fit(
     )
     outcome = run(
         problem,
-        () if nothing else chosen,
+        chosen,
         time_limit=time_limit,
-        cores=cores or _cores(),
+        cores=jobs,
         began=began,
         workers=workers,
     )
@@ -269,27 +270,39 @@ class OfMatrix:
 
 
 def fit_matrix(
-    train: Samples, *, preset: Preset, time_limit: float, seed: int, cores: int | None = None
+    train: Samples,
+    *,
+    preset: Preset,
+    time_limit: float,
+    seed: int,
+    cores: int | None = None,
+    workers: Callable[[Problem, int], Sequence[Worker]] | None = None,
 ) -> OfMatrix:
-    """Fits a preset to samples of the form `codes`; see `fit`."""
+    """Fits a preset to samples of the form `codes`, their blocks held out whole; see `fit`."""
     began = time.monotonic()
     table = _as_table(train.X, train.categorical)
     encoding = Encoding.fit(table, table.column_names, form="codes")
-    rows = len(train.y)
-    count = min(folds(preset, rows), rows)
-    problem = _problem(
+    rows, jobs = len(train.y), cores or _cores()
+    parts = dealt(
+        train.y,
+        train.task,
+        min(folds(preset, rows, seconds=time_limit * jobs), rows),
+        rounds=_rounds(preset),
+        seed=seed,
+        blocks=train.blocks,
+    )
+    problem, chosen = _problem(
         table,
         encoding,
         y=train.y,
         task=train.task,
         classes=max(train.classes, 2) if train.task is not Task.REGRESSION else 0,
-        folds=dealt(train.y, train.task, max(count, 1), rounds=_rounds(preset), seed=seed),
+        folds=parts,
         weight=train.weight,
         seed=seed,
         preset=preset,
     )
-    chosen = () if count == 1 or len(np.unique(train.y)) == 1 else problem[1]
-    found = run(problem[0], chosen, time_limit=time_limit, cores=cores or _cores(), began=began)
+    found = run(problem, chosen, time_limit=time_limit, cores=jobs, began=began, workers=workers)
     return OfMatrix(encoding, found.bag)
 
 
@@ -342,7 +355,8 @@ def _problem(
     preset: Preset,
 ) -> tuple[Problem, tuple[Member, ...]]:
     """What the members work on, and who they are."""
-    chosen = members(preset, _profile(task, encoding, y, classes))
+    learnable = encoding.columns and len(np.unique(y)) > 1 and _halves(folds[0])
+    chosen = members(preset, _profile(task, encoding, y, classes)) if learnable else ()
     forms = sorted({named(member.algorithm).needs.categories for member in chosen})
     matrices = {form: replace(encoding, form=form).matrix(table) for form in forms}
     problem = Problem(
@@ -356,6 +370,12 @@ def _problem(
         seed=seed,
     )
     return problem, chosen
+
+
+def _halves(fold: Integers) -> bool:
+    """Whether rows are held out, and others are left to learn from."""
+    found = np.unique(fold)
+    return len(found) > 1 and bool(found[-1] >= 0)
 
 
 def _packed(manifest: Mapping[str, Any], bag: Bag) -> bytes:

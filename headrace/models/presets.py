@@ -14,9 +14,13 @@ Preset = Literal["quick", "good", "best"]
 PRESETS: tuple[Preset, ...] = get_args(Preset)
 
 _SMALL = 20_000  # rows; up to here order and folds are those of small tables
-_FOLDS = {"quick": (5, 5), "good": (5, 5), "best": (8, 5)}  # small, large
+_FOLDS, _FEWER_FOLDS = 8, 5  # the latter of larger tables, of less time, and of other presets
+_SHORT_S = 240.0  # of all cores together; below, of more than `_TINY` rows, fewer folds
+_TINY = 1_000
+_FEWEST_FOLDS, _SHORTEST_S = 3, 20.0  # of any table, in so little time
 _SKEWED = 1.0  # a positive target beyond is learned as its logarithm, too
 _PATIENCE = 100  # rounds
+_CLASS_ROWS, _FASTEST = 60_000, 4.0  # rows times classes; times the learning rate
 _FOREST_BYTES = 6e8
 _NEIGHBORS_WIDTH = 60  # columns; beyond, neighbours are slow to find and far away
 _KERNEL_ROWS, _KERNEL_CELLS = 6_000, 600_000
@@ -44,9 +48,18 @@ class Profile:
     skew: float
 
 
-def folds(preset: Preset, rows: int) -> int:
-    """Into how many folds the rows are dealt, if there are so many."""
-    return _FOLDS[preset][rows > _SMALL]
+def folds(preset: Preset, rows: int, *, seconds: float) -> int:
+    """Into how many folds the rows are dealt, if there are so many.
+
+    Args:
+        preset: `best` takes most.
+        rows: How many there are.
+        seconds: Of all cores together.
+    """
+    if seconds < _SHORTEST_S:
+        return _FEWEST_FOLDS
+    few = rows > _SMALL or (seconds < _SHORT_S and rows > _TINY)
+    return _FEWER_FOLDS if few or preset != "best" else _FOLDS
 
 
 def _boosted(**given: Any) -> dict[str, Any]:  # noqa: ANN401  # LightGBM's parameters
@@ -57,6 +70,20 @@ def _boosted(**given: Any) -> dict[str, Any]:  # noqa: ANN401  # LightGBM's para
         "reg_lambda": 1.0,
         **given,
     }
+
+
+def _hastened(member: Member, profile: Profile) -> Member:
+    """Boosting in larger steps where each is a tree per class, on many rows.
+
+    Else the time ends it long before validation would, and its file is of hundreds of megabytes.
+    """
+    if profile.classes <= 2 or "early_stopping_rounds" not in member.parameters:  # noqa: PLR2004
+        return member
+    faster = min(max(profile.rows * profile.classes / _CLASS_ROWS, 1.0), _FASTEST)
+    given = dict(member.parameters)
+    given["learning_rate"] = round(float(str(given["learning_rate"])) * faster, 4)
+    given["early_stopping_rounds"] = round(_PATIENCE / faster)
+    return replace(member, parameters=given)
 
 
 _ROW_SAMPLES = {"bagging_fraction": 0.8, "bagging_freq": 1}
@@ -93,6 +120,7 @@ _LGB_LIN = Member(
     "lightgbm",
     _boosted(learning_rate=0.05, num_leaves=31, linear_tree=True, linear_lambda=1.0),
     repeats=True,
+    clip=True,
 )
 _MLP = Member("mlp", "realmlp", {"time_limit": None, "learning_rate": None}, repeats=True)
 _MLP_SOFT = Member(
@@ -159,19 +187,22 @@ def members(preset: Preset, profile: Profile) -> tuple[Member, ...]:
     """
     catboost = find_spec("catboost") is not None
     if preset == "quick":
-        return (_LINEAR, _LGB)
+        return (_hastened(_LGB, profile), _LINEAR)
     if preset == "good":
-        return (_LINEAR, _LGB, _MLP, _LGB_LARGE, _forest(profile))
+        boosted = (_hastened(each, profile) for each in (_LGB, _LGB_LARGE))
+        return (next(boosted), _LINEAR, _MLP, *boosted, _forest(profile))
     found = _small(profile) if profile.rows <= _SMALL else _large(profile)
-    return tuple(member for member in found if catboost or member.algorithm != "catboost")
+    return tuple(
+        _hastened(member, profile) for member in found if catboost or member.algorithm != "catboost"
+    )
 
 
 def _small(profile: Profile) -> Iterator[Member]:
-    """Up to 20,000 rows: first what is cheap."""
+    """Up to 20,000 rows: first what is strong for its time."""
     regression = profile.task is Task.REGRESSION
     rows, width = profile.rows, profile.width
-    yield _LINEAR
     yield _LGB
+    yield _LINEAR
     yield _MLP
     yield _XGB
     yield _forest(profile)

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,13 +18,15 @@ from headrace.models.jobs import ALL_ROWS, Beside, Done, Here, Job, Problem, Wor
 from headrace.models.pool import Pool, log_loss, pool_chances, pool_values
 
 if TYPE_CHECKING:
-    from headrace.evaluation.metrics import Floats, Integers
+    from headrace.evaluation.metrics import Floats
 
 ROUNDS = 4  # partitions into folds, at most
 _SHORT_S = 10.0  # a limit below pays for no processes beside
 _KEPT = 0.95  # of the limit goes into fits
 _SHARE = 0.35  # of all time, for one member at most
-_LEAST_S = 0.4  # for a fit; a member with less is not begun
+_FAIR = 3.0  # times an equal share of what is left, for one member at most
+_LEAST_S = 0.4  # for a fit; a member with less is not begun, unless all time is short, too
+_LEAST = 0.02  # of all time
 _GRACE_S = 5.0  # beyond twice its time, before a job is given up
 _FINISH_S = 0.2  # of each fit's end: reading what was predicted
 _POOL_S = 0.6  # at least, for what follows the last fit
@@ -42,6 +44,7 @@ class Tally:
         done: Fold to result.
         error: Why it is left out, or empty.
         running: How many jobs are at work.
+        most: Core-seconds that it may take; None before it is begun.
     """
 
     member: Member
@@ -50,6 +53,7 @@ class Tally:
     done: dict[int, Done] = field(default_factory=dict)
     error: str = ""
     running: int = 0
+    most: float | None = None
 
     @property
     def whole(self) -> bool:
@@ -77,37 +81,6 @@ class Outcome:
     held: Floats
     told: tuple[Mapping[str, object], ...]
     seconds: float
-
-
-def dealt(
-    y: Floats, task: Task, count: int, *, rounds: int, seed: int, groups: Integers | None = None
-) -> Integers:
-    """The fold of each row, for each round: rounds by rows.
-
-    Classes are dealt evenly; so are low and high values; a group stays whole.
-    """
-    rng = np.random.default_rng(seed)
-    found = np.empty((rounds, len(y)), dtype=np.int64)
-    for one in found:
-        if groups is None:
-            shuffled = rng.permutation(len(y))
-            order = shuffled[np.argsort(y[shuffled], kind="stable")]
-            if task is Task.REGRESSION:
-                turns = -(-len(y) // count)
-                one[order] = np.concatenate([rng.permutation(count) for _ in range(turns)])[
-                    : len(y)
-                ]
-            else:
-                one[order] = np.arange(len(y)) % count
-            continue
-        names, place, rows = np.unique(groups, return_inverse=True, return_counts=True)
-        load, fold = np.zeros(count), np.empty(len(names), dtype=np.int64)
-        shuffled = rng.permutation(len(names))
-        for group in shuffled[np.argsort(-rows[shuffled], kind="stable")]:
-            fold[group] = load.argmin()
-            load[fold[group]] += rows[group]
-        one[:] = fold[place]
-    return found
 
 
 def run(
@@ -168,16 +141,17 @@ class _Schedule:
         stop: float,
     ) -> None:
         self._problem, self._workers, self._stop = problem, workers, stop
-        self._most = (
-            max(stop - time.monotonic(), 0.0) * _SHARE * len(workers)
-        )  # core-seconds of one
+        whole = max(stop - time.monotonic(), 0.0)
+        self._most = whole * len(workers) * _SHARE  # core-seconds of a member
+        self._least = min(_LEAST_S, whole * _LEAST)  # seconds of a fit
         self._lock = threading.Lock()
         self.tallies: list[Tally] = []
         self.add(members, 0)
 
     def add(self, members: Sequence[Member], turn: int) -> None:
         """Puts a round of these at the end."""
-        folds = np.unique(self._problem.folds[turn]).tolist()
+        found = np.unique(self._problem.folds[turn])
+        folds = found[found >= 0].tolist()
         for member in members:
             jobs = [*folds, ALL_ROWS] if member.refit else folds
             self.tallies.append(Tally(member, turn, list(jobs)))
@@ -226,18 +200,22 @@ class _Schedule:
         cores, left = len(self._workers), self._stop - now - _FINISH_S
         jobs = len(tally.waiting) + len(tally.done) + tally.running
         turns = -(-(len(tally.waiting) + tally.running) // cores)
-        seconds = min(left / turns, self._most / jobs)
-        begun = bool(tally.done or tally.running)
-        if seconds <= (0 if begun else min(_LEAST_S, self._most / jobs)):
+        if tally.most is None:
+            fair = _FAIR * left * cores / sum(t.most is None and not t.error for t in self.tallies)
+            most = min(self._most, fair)
+            if min(left / turns, most / jobs) <= self._least:
+                tally.error = "no time was left"
+            for earlier in self.tallies:
+                again = earlier.whole and earlier.member.name == tally.member.name
+                if again and earlier.seconds / cores > left:
+                    tally.error = "no time was left"
+            if tally.error:
+                return None
+            tally.most = most
+        seconds = min(left / turns, tally.most / jobs)
+        if seconds <= 0:
             tally.error = "no time was left"
             return None
-        if not begun:
-            known = [
-                t.seconds for t in self.tallies if t.member.name == tally.member.name and t.whole
-            ]
-            if known and known[0] / cores > left:
-                tally.error = "no time was left"
-                return None
         return seconds
 
 
@@ -251,7 +229,7 @@ def _whole(tallies: Sequence[Tally]) -> dict[str, list[Tally]]:
 
 
 def _held(problem: Problem, tallies: Sequence[Tally]) -> Floats:
-    """Out-of-fold predictions of a member: the mean of its rounds."""
+    """Out-of-fold predictions of a member: the mean of its rounds; none of rows never held out."""
     rows = len(problem.y)
     regression = problem.task is Task.REGRESSION
     total = np.zeros(rows if regression else (rows, max(problem.classes, 2)))
@@ -259,7 +237,13 @@ def _held(problem: Problem, tallies: Sequence[Tally]) -> Floats:
         for fold, found in tally.done.items():
             if fold != ALL_ROWS and found.held is not None:
                 total[problem.folds[tally.round] == fold] += found.held
+    total[~_judged(problem)] = np.nan
     return total / len(tallies)
+
+
+def _judged(problem: Problem) -> Any:  # noqa: ANN401  # a mask
+    """Rows that were held out once."""
+    return problem.folds[0] >= 0
 
 
 def prior(problem: Problem) -> tuple[float, ...]:
@@ -272,10 +256,13 @@ def prior(problem: Problem) -> tuple[float, ...]:
 
 
 def _pool(problem: Problem, held: Sequence[Floats]) -> Pool:
+    rows = _judged(problem)
+    y, weight = problem.y[rows], None if problem.weight is None else problem.weight[rows]
+    held = [each[rows] for each in held]
     if problem.task is Task.REGRESSION:
-        return pool_values(held, problem.y, weight=problem.weight)
-    constant = np.tile(np.asarray(prior(problem)), (len(problem.y), 1))
-    return pool_chances([*held, constant], problem.y.astype(np.int64), weight=problem.weight)
+        return pool_values(held, y, weight=weight)
+    constant = np.tile(np.asarray(prior(problem)), (len(y), 1))
+    return pool_chances([*held, constant], y.astype(np.int64), weight=weight)
 
 
 def _worth(problem: Problem, tallies: Sequence[Tally]) -> list[Member]:
@@ -295,9 +282,11 @@ def _worth(problem: Problem, tallies: Sequence[Tally]) -> list[Member]:
 
 def _loss(problem: Problem, found: Floats) -> float:
     """Log loss, or mean squared error."""
+    rows = _judged(problem)
+    y, weight = problem.y[rows], None if problem.weight is None else problem.weight[rows]
     if problem.task is Task.REGRESSION:
-        return float(np.average((found - problem.y) ** 2, weights=problem.weight))
-    return log_loss(found, problem.y.astype(np.int64), problem.weight)
+        return float(np.average((found[rows] - y) ** 2, weights=weight))
+    return log_loss(found[rows], y.astype(np.int64), weight)
 
 
 def _pooled(problem: Problem, tallies: Sequence[Tally], began: float) -> Outcome:
@@ -333,8 +322,9 @@ def _pooled(problem: Problem, tallies: Sequence[Tally], began: float) -> Outcome
         parts=tuple(parts),
         pool=pool,
         prior=prior(problem),
-        range=(float(problem.y.min()), float(problem.y.max())),
+        range=problem.range,
         files=files,
+        limits=problem.limits if any(whole[name][0].member.clip for name in kept) else None,
     )
     weights = dict(zip(kept, pool.weights.tolist(), strict=False))
     told = [

@@ -163,7 +163,8 @@ PRESET = Algorithm(
     when_not="a model must be small, quick, or read; or the same on another machine",
     caveats=(
         "a fit that the time limit cut short need not come again alike",
-        "rows are dealt into folds at random, whatever time or group they belong to",
+        "in a pipeline its folds are runs of intervals, or of groups of `split.groups`; outside of "
+        "one, rows are dealt at random",
     ),
     budget=Budget(rows=1_000_000, columns=5_000, cells=100_000_000),
     instead=("lightgbm",),
