@@ -187,9 +187,20 @@ def fit(
     if len(frame) != len(target):
         message = f"{len(frame)} rows and {len(target)} targets"
         raise UsageError(message, hint="give a target per row")
+    if not time_limit > 0:
+        message = f"a time limit of {time_limit} seconds"
+        raise UsageError(message, hint="give seconds above 0")
+    weights, names, places = (
+        _per_row(name, each, len(target))
+        for name, each in (("weight", weight), ("groups", groups), ("split", split))
+    )
     known = np.isfinite(target)
-    if weight is not None:
-        known &= np.asarray(weight, dtype=np.float64) > 0
+    if weights is not None:
+        weights = weights.astype(np.float64)
+        if not (np.isfinite(weights) & (weights >= 0)).all():
+            message = "a weight is negative or not finite"
+            raise UsageError(message, hint="weights are 0 or more")
+        known &= weights > 0
     if not known.any():
         message = "no row has a target"
         raise UsageError(message, hint="look at the target and the weights")
@@ -200,12 +211,12 @@ def fit(
     columns = Columns.learn(frame)
     table = columns.table(frame)
     encoding = Encoding.fit(table, table.column_names, form="codes")
-    weights = None if weight is None else np.asarray(weight, dtype=np.float64)[rows]
+    weights = None if weights is None else weights[rows]
     jobs = cores or _cores()
     count = min(folds(preset, len(target), seconds=time_limit * jobs), len(target))
-    grouped = None if groups is None else pd.factorize(np.asarray(groups)[rows])[0]
-    if split is not None:
-        dealt_so = np.asarray(split, dtype=np.int64)[rows][None, :]
+    grouped = None if names is None else pd.factorize(names[rows])[0]
+    if places is not None:
+        dealt_so = places[rows].astype(np.int64)[None, :]
     else:
         dealt_so = dealt(target, kind, count, rounds=_rounds(preset), seed=seed, groups=grouped)
     problem, chosen = _problem(
@@ -370,6 +381,17 @@ def _problem(
         seed=seed,
     )
     return problem, chosen
+
+
+def _per_row(name: str, given: Sequence[Any] | None, rows: int) -> Any:  # noqa: ANN401  # an array
+    """An argument that has a value for each row, as an array."""
+    if given is None:
+        return None
+    found = np.asarray(given)
+    if found.shape != (rows,):
+        message = f"{rows} rows and `{name}` of the shape {found.shape}"
+        raise UsageError(message, hint=f"give `{name}` a value per row")
+    return found
 
 
 def _halves(fold: Integers) -> bool:

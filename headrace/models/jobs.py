@@ -211,6 +211,9 @@ def _fitted(problem: Problem, job: Job) -> Done:
         factor, found = 1.0, None
         if held is not None:
             found = estimated(member, estimator, held.X, limits=bounds)
+            if not np.isfinite(found).all():
+                message = "its predictions are not finite"
+                raise ValueError(message)
             if member.log:
                 mean = float(np.average(found, weights=held.weight))
                 factor = float(np.average(held.y, weights=held.weight) / max(mean, 1e-300))
@@ -219,9 +222,6 @@ def _fitted(problem: Problem, job: Job) -> Done:
                 found = np.clip(found, *problem.range)
             else:
                 found = columns_of(found)
-            if not np.isfinite(found).all():
-                message = "its predictions are not finite"
-                raise ValueError(message)
     return Done(0.0, found, file, factor)
 
 
@@ -340,11 +340,15 @@ class Beside:
         try:
             process.stdin.write(line + "\n")
             process.stdin.flush()
-            return process.stdout.readline()
+            answer = process.stdout.readline()
         except OSError:
-            return ""
+            answer = ""
         finally:
             watch.cancel()
+        if not answer:  # it is gone, or going: the next job must not find it
+            process.kill()
+            process.wait()
+        return answer
 
     def close(self) -> None:
         """Ends the process."""

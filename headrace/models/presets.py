@@ -203,8 +203,9 @@ def _small(profile: Profile) -> Iterator[Member]:
     rows, width = profile.rows, profile.width
     yield _LGB
     yield _LINEAR
-    yield _MLP
     yield _XGB
+    yield _CAT
+    yield _MLP
     yield _forest(profile)
     yield _QUAD
     yield _LGB_LARGE
@@ -214,7 +215,6 @@ def _small(profile: Profile) -> Iterator[Member]:
         yield _GP
     if regression:
         yield _LGB_LIN
-    yield _CAT
     yield _LGB_SMALL
     yield _LGB_XT
     if width <= _NEIGHBORS_WIDTH:
