@@ -166,9 +166,10 @@ class _Schedule:
             thread.join()
 
     def time_for(self, members: Sequence[Member]) -> bool:
-        """Whether the first of them could be fitted once more."""
-        first = next(t for t in self.tallies if t.member.name == members[0].name)
-        return time.monotonic() + first.seconds / len(self._workers) < self._stop
+        """Whether one of them could be fitted once more."""
+        left = (self._stop - time.monotonic()) * len(self._workers)
+        names = {member.name for member in members}
+        return any(t.whole and t.member.name in names and t.seconds < left for t in self.tallies)
 
     def _serve(self, worker: Worker) -> None:
         while worker.ready(until=self._stop) and (found := self._next()) is not None:
