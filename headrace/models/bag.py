@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from headrace.evaluation.metrics import Floats
     from headrace.models.encoding import Form
 
-_MANIFEST = "manifest.json"
+_MANIFEST, _BAG = "manifest.json", "bag.zip"
 _BULK = (0.001, 0.999)  # quantiles
 
 
@@ -213,3 +213,22 @@ class Bag:
             message = f"this is no bag of models: {error!r}"
             raise CorruptArtifact(message, hint="train again") from error
         return bag
+
+
+def packed(manifest: Mapping[str, Any], bag: Bag) -> bytes:
+    """One file of a bag and what is told of it, as JSON values."""
+    return zipped({_MANIFEST: as_json(manifest), _BAG: bag.to_bytes()})
+
+
+def unpacked(data: bytes) -> tuple[dict[str, Any], Bag]:
+    """What `packed` wrote.
+
+    Raises:
+        CorruptArtifact: It is not that.
+    """
+    try:
+        files = unzipped(data)
+        return json.loads(files[_MANIFEST]), Bag.from_bytes(files[_BAG])
+    except (KeyError, TypeError, ValueError) as error:
+        message = f"this is no fitted model: {error!r}"
+        raise CorruptArtifact(message, hint="fit again") from error

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from headrace.errors import CorruptArtifact, UsageError
-from headrace.models import automl, presets, runner
+from headrace.models import automl, prepared, preset, presets, runner
 from headrace.models.algorithms import named
 from headrace.models.algorithms.algorithm import Samples, Task
 from headrace.models.bag import Member
@@ -124,7 +124,7 @@ def test_no_target_at_all_is_refused():
 
 def broken(monkeypatch, *members):
     monkeypatch.setattr(presets, "members", lambda *_: members)
-    monkeypatch.setattr(automl, "members", lambda *_: members)
+    monkeypatch.setattr(prepared, "members", lambda *_: members)
 
 
 def test_a_member_that_fails_is_told_and_left_out(monkeypatch):
@@ -187,7 +187,7 @@ def test_a_preset_of_samples_in_time_holds_whole_intervals_out():
 
     days = np.arange(ROWS) // 10
     train = Samples(np.c_[X["a"]], (Y == "yes").astype(float), blocks=days)
-    automl.fit_matrix(train, preset="quick", time_limit=60, seed=1, workers=looking)
+    preset.fit_matrix(train, preset="quick", time_limit=60, seed=1, workers=looking)
     (folds,) = seen
     assert all(len(set(folds[0][days == day])) == 1 for day in set(days))
 
