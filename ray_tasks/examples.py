@@ -68,13 +68,11 @@ class Examples:
     def samples(self, encodings: Mapping[Form, Encoding], part: Part) -> dict[Form, Samples]:
         """The matrices of a part, one for each form."""
         rows, y = self.of(part), self.y[part.rows]
-        told = {
-            "task": self.classes.task,
-            "classes": self.classes.count,
-            "blocks": self.blocks(part),
-        }
+        task, classes, blocks = self.classes.task, self.classes.count, self.blocks(part)
         return {
-            form: Samples(encoding.matrix(rows), y, encoding.categorical, **told)
+            form: Samples(
+                encoding.matrix(rows), y, encoding.categorical, task, classes, blocks=blocks
+            )
             for form, encoding in encodings.items()
         }
 
@@ -83,7 +81,8 @@ class Examples:
         if not self.groups:
             return self.days(part)
         names = self.of(part).select(list(self.groups)).to_pandas()
-        return names.groupby(list(self.groups), sort=False, dropna=False).ngroup().to_numpy()
+        group = names.groupby(list(self.groups), sort=False, dropna=False).ngroup()
+        return np.asarray(group, dtype=np.int64)
 
     def predicted(self, model: Model, part: Part) -> Floats:
         """What a model makes of a part; of classes, in the order of `labels`, its own ones last."""
