@@ -10,9 +10,10 @@ from typing import Any
 from threadpoolctl import threadpool_limits
 
 from headrace.errors import UsageError
+from headrace.evaluation.calibration import Calibrated
 from headrace.evaluation.gate import Decision, decide
 from headrace.evaluation.intervals import LEVEL, Judged, judged
-from headrace.evaluation.metrics import Metric, measured
+from headrace.evaluation.metrics import Floats, Metric, measured
 from headrace.lake import Lake
 from headrace.models import registry
 from headrace.models.algorithms.algorithm import Samples
@@ -21,6 +22,7 @@ from headrace.models.model import Model, Recipe
 from headrace.models.registry import Aliases
 from headrace.spec.digest import digest_of
 from headrace.spec.model import Pipeline
+from ray_tasks.corrected import corrected
 from ray_tasks.examples import Examples
 from ray_tasks.search import Searched
 
@@ -67,6 +69,8 @@ class Contest:
         decision: Of the gate.
         champion: Digest of the champion that was met, or None.
         notes: For people.
+        scores: Candidate to what it predicts of the test part, as `judged` met it.
+        calibrated: What came of the wish to calibrate the winner; None where there was none.
     """
 
     models: Mapping[str, Model]
@@ -75,6 +79,8 @@ class Contest:
     decision: Decision
     champion: str | None
     notes: tuple[str, ...]
+    scores: Mapping[str, Floats]
+    calibrated: Calibrated | None
 
     @property
     def shipped(self) -> Model:
@@ -115,7 +121,11 @@ def contest(training: Training, lake: Lake, searched: Sequence[Searched]) -> Con
     examples, metric = training.examples, training.metric
     winner = _first([each for each in searched if not each.algorithm.baseline], metric)
     baseline = _first([each for each in searched if each.algorithm.baseline], metric)
-    models = {each.algorithm.name: _final(training, each) for each in (winner, baseline)}
+    model, calibration = _corrected(training, winner, calibrate=True)
+    models = {
+        winner.algorithm.name: model,
+        baseline.algorithm.name: _corrected(training, baseline, calibrate=False)[0],
+    }
     roles = {winner.algorithm.name: "winner", baseline.algorithm.name: "baseline"}
     champion, notes = _champion(training, lake)
     name = None
@@ -123,9 +133,10 @@ def contest(training: Training, lake: Lake, searched: Sequence[Searched]) -> Con
         name = f"{champion.recipe.algorithm} {champion.digest[:8]}"
         models[name], roles[name] = champion, "champion"
     part = examples.parts.test
+    scores = {candidate: examples.predicted(model, part) for candidate, model in models.items()}
     found = judged(
         examples.y[part.rows],
-        {candidate: examples.predicted(model, part) for candidate, model in models.items()},
+        scores,
         blocks=examples.days(part),
         seed=training.pipeline.training.seed,
         task=examples.classes.task,
@@ -137,7 +148,16 @@ def contest(training: Training, lake: Lake, searched: Sequence[Searched]) -> Con
         champion=name,
         metric=metric,
     )
-    return Contest(models, roles, found, decision, champion.digest if champion else None, notes)
+    return Contest(
+        models,
+        roles,
+        found,
+        decision,
+        champion.digest if champion else None,
+        (*notes, *([calibration.sentence] if calibration else [])),
+        scores,
+        calibration,
+    )
 
 
 def leaderboard(
@@ -206,6 +226,13 @@ def _final(training: Training, searched: Searched) -> Model:
         spec=digest_of(pipeline),
     )
     return Model(recipe, training.encodings[form], fitted.estimator, training.examples.classes)
+
+
+def _corrected(
+    training: Training, searched: Searched, *, calibrate: bool
+) -> tuple[Model, Calibrated | None]:
+    model = _final(training, searched)
+    return corrected(training.pipeline, training.examples, model, calibrate=calibrate)
 
 
 def _champion(training: Training, lake: Lake) -> tuple[Model | None, tuple[str, ...]]:

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from ray_tasks.contest import Contest, Training
     from ray_tasks.search import Searched
 
+_CLOSER = ("calibration", "costs", "curves")  # as `closer` tells
+
 
 def train(
     pipeline: Pipeline, lake: Lake, settings: Settings, *, moment: date, run: str
@@ -155,6 +157,7 @@ def _preset(pipeline: Pipeline) -> list[Algorithm]:
 def _result(
     training: Training, searched: Sequence[Searched], met: Contest, audited: Judgement
 ) -> StageResult:
+    from ray_tasks.closer import closer
     from ray_tasks.contest import leaderboard
 
     return StageResult(
@@ -171,6 +174,7 @@ def _result(
             "leaderboard": leaderboard(training, searched, met),
             "test": met.tested(),
             "gain": met.gain(training.metric),
+            **closer(training, met),
             "decision": {
                 "promoted": met.decision.promoted,
                 "shipped": met.decision.shipped,
@@ -243,6 +247,7 @@ def _record(training: Training, met: Contest, result: StageResult) -> dict[str, 
         "rows": dict(result.rows),
         "test": result.detail["test"],
         "gain": result.detail["gain"],
+        **{name: result.detail[name] for name in _CLOSER if name in result.detail},
         "decision": result.detail["decision"],
         "code": provenance.code(),
         "libraries": provenance.libraries(),

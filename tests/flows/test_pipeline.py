@@ -74,7 +74,8 @@ def test_a_run_whose_work_another_run_has_claimed_does_nothing_and_says_so(folde
     unit = execution.units[0]
     with claimed(Disk(lake.claims), [unit], owner="r0"):
         told = pipeline.fn(str(folder / "pipeline.yaml"), "r1", lake=str(lake.root))
-    assert told == f"already running: run r0 is at {unit}"
+    assert told.name == "AlreadyRunning"
+    assert told.message == f"already running: run r0 is at {unit}"
     assert not Table.exists(lake.files)
     assert not lake.runs("r1").exists()
 
