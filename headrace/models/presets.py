@@ -24,7 +24,13 @@ _CLASS_ROWS, _FASTEST = 60_000, 4.0  # rows times classes; times the learning ra
 _LEAVES = 31  # LightGBM's own default
 _FOREST_BYTES = 6e8
 _NEIGHBORS_WIDTH = 60  # columns; beyond, neighbours are slow to find and far away
-_KERNEL_ROWS, _KERNEL_CELLS = 6_000, 600_000
+_KERNEL_ROWS, _KERNEL_WORK = 6_000, 4e9  # the latter: rows squared times columns
+_WIDE, _LEAST_SHARE = 300, 0.2  # columns of which boosting sees so many a tree, or such a share
+_SHARE_OF_COLUMNS = {
+    "lightgbm": "feature_fraction",
+    "xgboost": "colsample_bytree",
+    "catboost": "rsm",
+}
 _PROCESS_ROWS, _PROCESS_WIDTH = 2_000, 150
 
 
@@ -71,6 +77,21 @@ def _boosted(**given: Any) -> dict[str, Any]:  # noqa: ANN401  # LightGBM's para
         "reg_lambda": 1.0,
         **given,
     }
+
+
+def _adapted(member: Member, profile: Profile) -> Member:
+    """A member as the size of the table asks."""
+    return _hastened(_narrowed(member, profile), profile)
+
+
+def _narrowed(member: Member, profile: Profile) -> Member:
+    """Boosting on a share of the columns a tree, where they are many: its time grows with them."""
+    name = _SHARE_OF_COLUMNS.get(member.algorithm)
+    share = max(_WIDE / max(profile.columns, 1), _LEAST_SHARE)
+    if name is None or share >= 1:
+        return member
+    before = float(str(member.parameters.get(name, 1.0)))
+    return replace(member, parameters={**member.parameters, name: round(before * share, 4)})
 
 
 def _hastened(member: Member, profile: Profile) -> Member:
@@ -191,13 +212,13 @@ def members(preset: Preset, profile: Profile) -> tuple[Member, ...]:
     """
     catboost = find_spec("catboost") is not None
     if preset == "quick":
-        return (_hastened(_LGB, profile), _LINEAR)
+        return (_adapted(_LGB, profile), _LINEAR)
     if preset == "good":
-        boosted = (_hastened(each, profile) for each in (_LGB, _LGB_LARGE))
+        boosted = (_adapted(each, profile) for each in (_LGB, _LGB_LARGE))
         return (next(boosted), _LINEAR, _MLP, *boosted, _forest(profile))
     found = _small(profile) if profile.rows <= _SMALL else _large(profile)
     return tuple(
-        _hastened(member, profile) for member in found if catboost or member.algorithm != "catboost"
+        _adapted(member, profile) for member in found if catboost or member.algorithm != "catboost"
     )
 
 
@@ -213,12 +234,12 @@ def _small(profile: Profile) -> Iterator[Member]:
     yield _forest(profile)
     yield _QUAD
     yield _LGB_LARGE
-    if rows <= _KERNEL_ROWS and rows * width <= _KERNEL_CELLS:
+    if regression:
+        yield _LGB_LIN
+    if rows <= _KERNEL_ROWS and rows**2 * width <= _KERNEL_WORK:
         yield from (_SVR,) if regression else _SVM
     if regression and rows <= _PROCESS_ROWS and width <= _PROCESS_WIDTH:
         yield _GP
-    if regression:
-        yield _LGB_LIN
     yield _LGB_SMALL
     yield _LGB_XT
     if width <= _NEIGHBORS_WIDTH:

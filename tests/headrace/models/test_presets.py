@@ -51,3 +51,11 @@ def test_what_grows_with_the_rows_squared_is_left_out_of_large_tables():
     assert {"gp", "svr"} <= set(of_best(Task.REGRESSION, classes=0))
     assert not {"gp", "svr"} & set(of_best(Task.REGRESSION, rows=15_000, classes=0))
     assert not {"svm1", "knn5"} & set(of_best(width=2_000))
+
+
+def test_boosting_sees_a_share_of_many_columns():
+    wide, usual = of_best(width=2_000), of_best(width=300)
+    assert wide["lgb_large"].parameters["feature_fraction"] == 0.18
+    assert wide["xgb"].parameters["colsample_bytree"] == 0.2
+    assert usual["lgb_large"].parameters["feature_fraction"] == 0.9
+    assert "svm1" in of_best(rows=500, width=2_000)
