@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 
 from headrace.models import automl
+from headrace.models.presets import Preset
 
 RESULTS = Path(__file__).parent / "results" / "accuracy.jsonl"
 _MOST_ROWS = 60_000
@@ -196,7 +197,7 @@ RIVALS = ("lightgbm", "xgboost", "sklearn", *_OTHERS)
 
 
 def _preset(
-    preset: automl.Preset, limit: float
+    preset: Preset, limit: float
 ) -> Callable[[Any, Any, Any, str], tuple[Any, Any, float]]:
     def fitted(X: Any, y: Any, T: Any, measure: str) -> tuple[Any, Any, float]:  # noqa: ANN401, N803
         task = "regression" if measure == "rmse" else "classification"
