@@ -6,7 +6,7 @@ import json
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -131,7 +131,4 @@ def _of_known_classes(samples: Samples) -> Samples:
     if samples.task is not Task.MULTICLASS:
         return samples
     known = samples.y < samples.classes
-    if known.all():
-        return samples
-    weight = None if samples.weight is None else samples.weight[known]
-    return replace(samples, X=samples.X[known], y=samples.y[known], weight=weight)
+    return samples if known.all() else samples.take(known)

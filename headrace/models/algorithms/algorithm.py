@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 
 from headrace.errors import TrainingError, UsageError
 from headrace.models.algorithms.space import Dimension, Scalar
 
 if TYPE_CHECKING:
-    from headrace.evaluation.metrics import Floats, Metric
+    from headrace.evaluation.metrics import Floats, Integers, Metric
 
 Matrix = Any  # a numpy array, or a scipy.sparse.csr_matrix, which ships no types
 
@@ -53,6 +53,8 @@ class Samples:
         task: The kind of target.
         classes: How many classes there are, also where some are in no row here; 0 in a regression.
         weight: How much each row counts, not negative; None where all count the same.
+        blocks: A number per row, in the order of time: rows of one number stay together where an
+            algorithm deals folds of its own. None: rows know nothing of each other.
     """
 
     X: Matrix
@@ -61,6 +63,17 @@ class Samples:
     task: Task = Task.BINARY
     classes: int = 2
     weight: Floats | None = None
+    blocks: Integers | None = None
+
+    def take(self, rows: Any) -> Self:  # noqa: ANN401  # places, or a mask
+        """Some of the rows."""
+        return replace(
+            self,
+            X=self.X[rows],
+            y=self.y[rows],
+            weight=None if self.weight is None else self.weight[rows],
+            blocks=None if self.blocks is None else self.blocks[rows],
+        )
 
 
 @dataclass(frozen=True)
@@ -288,8 +301,7 @@ class Guarded:
                 raise TrainingError(message, hint="weights are 0 or more")
             some = weight > 0
             if not some.all():
-                train = replace(train, X=train.X[some], y=train.y[some], weight=weight[some])
-                weight = weight[some]
+                train, weight = train.take(some), weight[some]
             if len(weight) and (weight == weight[0]).all():
                 train = replace(train, weight=None)
             elif not self.weights:
