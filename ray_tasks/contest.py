@@ -81,6 +81,11 @@ class Contest:
         """The model that predicts from now on."""
         return self.models[self.decision.shipped]
 
+    @property
+    def power_notes(self) -> tuple[str, ...]:
+        """How long the test part should be, where it showed no gain."""
+        return () if self.decision.promoted else (self.decision.power.sentence,)
+
     def tested(self) -> list[dict[str, Any]]:
         """The test metrics of each finalist, as JSON values."""
         return [
@@ -123,10 +128,11 @@ def contest(training: Training, lake: Lake, searched: Sequence[Searched]) -> Con
         name = f"{champion.recipe.algorithm} {champion.digest[:8]}"
         models[name], roles[name] = champion, "champion"
     part = examples.parts.test
+    blocks = examples.blocks(part)
     found = judged(
         examples.y[part.rows],
         {candidate: examples.predicted(model, part) for candidate, model in models.items()},
-        blocks=examples.days(part),
+        blocks=blocks.code,
         seed=training.pipeline.training.seed,
         task=examples.classes.task,
     )
@@ -136,6 +142,9 @@ def contest(training: Training, lake: Lake, searched: Sequence[Searched]) -> Con
         baseline=baseline.algorithm.name,
         champion=name,
         metric=metric,
+        worth=training.pipeline.split.worth,
+        unit=blocks.unit,
+        units=blocks.units,
     )
     return Contest(models, roles, found, decision, champion.digest if champion else None, notes)
 

@@ -163,7 +163,7 @@ def _result(
         units=(training.moment.isoformat(),),
         outcome=Outcome.DONE,
         rows=_rows(training.examples),
-        notes=(*audited.notes, *met.notes, *_left_out(training.examples)),
+        notes=(*audited.notes, *met.notes, *_left_out(training.examples), *met.power_notes),
         detail={
             "moment": training.moment.isoformat(),
             "metric": str(training.metric),
@@ -171,6 +171,7 @@ def _result(
             "leaderboard": leaderboard(training, searched, met),
             "test": met.tested(),
             "gain": met.gain(training.metric),
+            "power": met.decision.power.to_json(),
             "decision": {
                 "promoted": met.decision.promoted,
                 "shipped": met.decision.shipped,

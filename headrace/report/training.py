@@ -48,6 +48,7 @@ class Training:
         estimates: Metric -> what the test part gave, in the order recorded.
         gain: Recorded gain of the winner, with its interval; empty where there is none.
         decision: Recorded decision of the gate.
+        power: What gain the test part can show, and how long it should be; empty where not told.
         model: Digest of the model that was registered.
         before: Moment and decision of earlier trainings in the same run.
     """
@@ -59,6 +60,7 @@ class Training:
     estimates: dict[str, list[Estimate]]
     gain: Mapping[str, Any]
     decision: Mapping[str, Any]
+    power: str
     model: str
     before: list[tuple[str, str]]
 
@@ -115,6 +117,7 @@ def training(pipeline: Pipeline, records: Records) -> Training | None:
         estimates={name: found for name in metrics if (found := _estimates(tested, name))},
         gain=detail.get("gain") or {},
         decision=detail.get("decision") or {},
+        power=str((detail.get("power") or {}).get("sentence") or ""),
         model=model if isinstance(model, str) else "",
         before=[
             (str(one.detail.get("moment")), str((one.detail.get("decision") or {}).get("sentence")))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from headrace.evaluation.metric import METRICS
+from headrace.models.algorithms.algorithm import Task
 from headrace.spec.model import Target, Training
 from headrace.spec.parts import Parts
 from headrace.spec.problems import Findings, Loc, listed, near, shown, unknown
@@ -33,6 +34,9 @@ def training_problems(parts: Parts) -> Findings:
             yield from _columns(allowance.columns, parts, at=at)
     if parts.split is not None:
         yield from _columns(parts.split.groups, parts, at=("split", "groups"))
+        numbers = parts.target is not None and parts.target.task is Task.REGRESSION
+        if parts.split.kind == "stratified" and numbers:
+            yield ("split", "kind"), "`stratified` keeps classes; for a regression take `random`"
     if parts.schedule is not None and (problem := cron_problem(parts.schedule.cron)):
         yield ("schedule", "cron"), problem
 
