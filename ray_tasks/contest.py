@@ -13,6 +13,8 @@ from headrace.errors import UsageError
 from headrace.evaluation.gate import Decision, decide
 from headrace.evaluation.intervals import LEVEL, Judged, judged
 from headrace.evaluation.metrics import Metric, measured
+from headrace.evaluation.nested import OuterFold
+from headrace.evaluation.selection import Selection, selection
 from headrace.lake import Lake
 from headrace.models import registry
 from headrace.models.algorithms.algorithm import Samples
@@ -147,6 +149,37 @@ def contest(training: Training, lake: Lake, searched: Sequence[Searched]) -> Con
         units=blocks.units,
     )
     return Contest(models, roles, found, decision, champion.digest if champion else None, notes)
+
+
+def outer_fold(training: Training, searched: Sequence[Searched]) -> OuterFold:
+    """The winner and the best baseline of a search, on the outer fold that plays the test part."""
+    examples, metric = training.examples, training.metric
+    part = examples.parts.test
+    values = []
+    winner = _first([each for each in searched if not each.algorithm.baseline], metric)
+    for each in (winner, _first([each for each in searched if each.algorithm.baseline], metric)):
+        score = examples.predicted(_final(training, each), part)
+        values.append(measured(examples.y[part.rows], score, examples.classes.task)[metric])
+    rows, learned = len(part.rows), len(examples.parts.train.rows)
+    return OuterFold(winner.algorithm.name, *values, rows=rows, learned=learned)
+
+
+def chosen(training: Training, searched: Sequence[Searched], *, asked: int) -> Selection:
+    """How the winner was chosen, and what is left of its value for that.
+
+    Args:
+        training: What it works on.
+        searched: Every trial counts that is not a baseline's.
+        asked: How often the pipeline's gate was asked, this time included.
+    """
+    tried = [each for each in searched if not each.algorithm.baseline]
+    return selection(
+        [values for each in tried for values in each.by_block],
+        value=_first(tried, training.metric).values[training.metric],
+        metric=training.metric,
+        asked=asked,
+        seed=training.pipeline.training.seed,
+    )
 
 
 def leaderboard(

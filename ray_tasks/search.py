@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import ray
 from ray import tune
 
 from headrace.errors import EngineLost, TrainingError
 from headrace.evaluation.metrics import Metric
 from headrace.models.algorithms.algorithm import Algorithm, Parameters
+from ray_tasks.folded import Fold, matrices
 from ray_tasks.suggest import Plan, Suggestions
 from ray_tasks.trial import Problem, Trial
 
@@ -36,6 +38,7 @@ class Searched:
         trials: How many there were.
         failed: How many of them ended in an error, or with a metric that is not finite.
         seconds: Of all fits together.
+        by_block: The metric of each result, in each block that it was judged on.
     """
 
     algorithm: Algorithm
@@ -44,6 +47,7 @@ class Searched:
     trials: int
     failed: int
     seconds: float
+    by_block: tuple[tuple[float, ...], ...] = ()
 
 
 def shared(problem: Problem) -> tuple[ray.ObjectRef[Problem], Problem]:
@@ -134,14 +138,14 @@ def _best(plan: Plan) -> Searched:
         trials=len(plan.results),
         failed=len(plan.results) - len(ended),
         seconds=sum(result["seconds"] for result in ended.values()),
+        by_block=tuple(tuple(json.loads(result["by_block"])) for result in ended.values()),
     )
 
 
 def _check_size(problem: Problem) -> None:
     """Refuses matrices that the object store would have to spill to disk."""
-    needed = sum(
-        _bytes(part.X) for parts in (problem.train, problem.validation) for part in parts.values()
-    )
+    given = Fold(problem.train, problem.validation, np.zeros(0, dtype=np.int64))
+    needed = sum(_bytes(matrix) for matrix in matrices((given, *problem.folds)))
     resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]  # Ray types it not
     held = resources.get("object_store_memory", 0.0) * _STORE_SHARE
     if needed > held:

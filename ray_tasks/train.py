@@ -18,6 +18,7 @@ from headrace import command, faults
 from headrace.evaluation import history
 from headrace.evaluation.audit.gold import audit_gold
 from headrace.evaluation.audit.judgement import Judgement
+from headrace.evaluation.nested import estimate
 from headrace.lake import Lake
 from headrace.models import provenance, registry
 from headrace.models.algorithms import baselines, named
@@ -65,32 +66,49 @@ def train(
     aliases = registry.aliases(lake, pipeline.name)
     with connected(settings):
         # Here, since Ray must not be imported before `connected` has set its environment.
-        from ray_tasks.contest import Training, contest
+        from ray_tasks.contest import Training, chosen, contest, outer_fold
+        from ray_tasks.folded import folded
         from ray_tasks.search import search, shared
         from ray_tasks.trial import Problem
 
         algorithms = _algorithms(pipeline)
-        encodings = examples.encodings(
-            sorted({entry.needs.categories for entry in algorithms.values()})
-        )
-        reference, problem = shared(
-            Problem(
-                algorithms,
-                train=examples.samples(encodings, examples.parts.train),
-                validation=examples.samples(encodings, examples.parts.validation),
-                metric=pipeline.training.metric,
-                seed=pipeline.training.seed,
+        forms = sorted({entry.needs.categories for entry in algorithms.values()})
+
+        def searched_on(rows: Examples, *, called: str) -> tuple[Training, list[Searched]]:
+            """Searches on these rows: of the whole training, or of an outer fold."""
+            encodings = rows.encodings(forms)
+            fitted = rows.samples(encodings, rows.parts.train)
+            validation = rows.samples(encodings, rows.parts.validation)
+            reference, problem = shared(
+                Problem(
+                    algorithms,
+                    train=fitted,
+                    validation=validation,
+                    metric=pipeline.training.metric,
+                    seed=pipeline.training.seed,
+                    folds=folded(rows, forms, fitted, validation),
+                )
             )
-        )
-        searched = search(
-            problem,
-            reference=reference,
-            trials=pipeline.training.trials,
-            storage=lake.runs(run) / f"tune-{moment}",
-        )
-        training = Training(pipeline, moment, examples, encodings, problem.train, aliases)
+            found = search(
+                problem,
+                reference=reference,
+                trials=pipeline.training.trials,
+                storage=lake.runs(run) / called,
+            )
+            return Training(pipeline, moment, rows, encodings, problem.train, aliases), found
+
+        training, searched = searched_on(examples, called=f"tune-{moment}")
         met = contest(training, lake, searched)
+        outer = [
+            outer_fold(*searched_on(rows, called=f"tune-{moment}-outer-{number}"))
+            for number, rows in enumerate(examples.outer, start=1)
+        ]
+        selected = chosen(training, searched, asked=history.asked(lake, pipeline.name) + 1)
     result = _result(training, searched, met, audited)
+    honest = {"selection": selected.to_json()}
+    if outer:
+        honest["nested"] = estimate(outer, metric=pipeline.training.metric)
+    result = replace(result, detail={**result.detail, **honest})
     tables = _publish(training, lake, met, result=result, run=run)
     seconds = round(time.monotonic() - started, 3)
     result = replace(result, seconds=seconds, tables=tables)

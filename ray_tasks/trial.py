@@ -1,4 +1,4 @@
-"""One trial of the search: a fit and its metrics, in an actor that serves trial after trial."""
+"""One trial of the search: a fit, or one per fold, in an actor that serves trial after trial."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from ray.tune import Trainable
 from threadpoolctl import threadpool_limits
 
 from headrace.evaluation.metrics import Metric, measured
-from headrace.models.algorithms.algorithm import Algorithm, Samples, Task
+from headrace.models.algorithms.algorithm import Algorithm, Parameters, Samples, Task
 from headrace.models.encoding import Form
+from ray_tasks.folded import Fold, mean_of, together
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class Problem:
         validation: Form of matrix to validation rows.
         metric: What is judged by, and stopped early by.
         seed: Of every fit and of the suggestions.
+        folds: What a trial is judged on, by its mean; `train` and `validation` where it is empty.
     """
 
     algorithms: Mapping[str, Algorithm]
@@ -36,6 +38,16 @@ class Problem:
     validation: Mapping[Form, Samples]
     metric: Metric
     seed: int
+    folds: tuple[Fold, ...] = ()
+
+    @property
+    def judged_on(self) -> tuple[Fold, ...]:
+        """The folds, one at least."""
+        if self.folds:
+            return self.folds
+        rows = next(iter(self.validation.values()))
+        one_block = np.zeros(len(rows.y), dtype=np.int64)
+        return (Fold(self.train, self.validation, one_block),)
 
 
 class Trial(Trainable):
@@ -74,24 +86,32 @@ class Trial(Trainable):
         problem, start = self._problem, time.perf_counter()
         algorithm = problem.algorithms[self.config["algorithm"]]
         form = algorithm.needs.categories
-        validation = problem.validation[form]
-        with threadpool_limits(1):
-            fitted = algorithm.fit(
-                problem.train[form],
-                self.config["parameters"],
-                seed=problem.seed,
-                validation=_of_known_classes(validation),
-                metric=problem.metric,
-            )
-            score = algorithm.predict(fitted.estimator, validation.X)
-        if not np.isfinite(score).all():
-            return {"gain": math.nan, "error": "predictions are not finite", "done": True}
-        values = measured(validation.y, score, validation.task)
+        each: list[Mapping[Metric, float]] = []
+        found: list[Parameters] = []
+        by_block: list[float] = []
+        for fold in problem.judged_on:
+            validation = fold.validation[form]
+            with threadpool_limits(1):
+                fitted = algorithm.fit(
+                    fold.train[form],
+                    self.config["parameters"],
+                    seed=problem.seed,
+                    validation=_of_known_classes(validation),
+                    metric=problem.metric,
+                )
+                score = algorithm.predict(fitted.estimator, validation.X)
+            if not np.isfinite(score).all():
+                return {"gain": math.nan, "error": "predictions are not finite", "done": True}
+            each.append(measured(validation.y, score, validation.task))
+            found.append(fitted.found)
+            by_block += fold.by_block(form, score, problem.metric)
+        values = mean_of(each)
         return {
             "gain": problem.metric.gain(values[problem.metric], 0.0),
             # As texts: Tune flattens nested results, and drops those that are empty.
             "values": json.dumps(values),
-            "found": json.dumps(fitted.found),
+            "found": json.dumps(together(found)),
+            "by_block": json.dumps(by_block),
             "seconds": time.perf_counter() - start,
             "done": True,
         }

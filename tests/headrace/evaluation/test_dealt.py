@@ -47,15 +47,15 @@ GROUPED = declared(kind="grouped", groups=["patient"], folds=4)
 def table(ids, *, cured=None, patients=None, day=date(2013, 11, 1)):
     """A row per id, its target known in time; without an outcome where `cured` is None."""
     ids = list(ids)
-    known = datetime(2013, 11, 2, tzinfo=UTC)
     days = [day - timedelta(days=each % 9) for each in ids]
+    known = [datetime(each.year, each.month, each.day, 20, tzinfo=UTC) for each in days]
     return pa.table(
         {
             "_interval": pa.array(days, pa.date32()),
             "id": pa.array(ids, pa.int32()),
             "patient": patients or [f"p{each}" for each in ids],
             "cured": cured or [each % 3 == 0 for each in ids],
-            "_target_known_at": pa.array([known] * len(ids), pa.timestamp("us", "UTC")),
+            "_target_known_at": pa.array(known, pa.timestamp("us", "UTC")),
         }
     )
 
@@ -144,7 +144,7 @@ def test_outer_folds_cover_all_rows_but_those_of_the_gate(kind):
 
 def test_folds_by_time_expand_and_end_with_the_validation_part():
     pipeline = declared(validation="2 days", test="2 days", folds=3)
-    rows = table(range(900))
+    rows = table(range(900), day=date(2013, 11, 5))
     parts = split(rows, pipeline, moment=MOMENT)
     found = folds(rows, pipeline, parts=parts)
     assert [held.first for _, held in found] == [
