@@ -37,7 +37,7 @@ def test_each_fold_is_encoded_by_its_own_training_rows(lake, gold, days, dealt, 
         assert (given != own.matrix(examples.of(held))).nnz == 0
     whole = examples.encodings(["one_hot"])["one_hot"]
     other = whole.matrix(examples.of(examples.folds[0][1]))
-    assert (folds[0].validation["one_hot"].X != other).nnz > 0
+    assert (other != folds[0].validation["one_hot"].X).nnz > 0
 
 
 def test_without_folds_there_is_the_one_split_and_no_second_copy(
