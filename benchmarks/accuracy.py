@@ -196,9 +196,7 @@ _OTHERS = {"catboost": _catboost, "tuned_lightgbm": _tuned}
 RIVALS = ("lightgbm", "xgboost", "sklearn", *_OTHERS)
 
 
-def _preset(
-    preset: Preset, limit: float
-) -> Callable[[Any, Any, Any, str], tuple[Any, Any, float]]:
+def _preset(preset: Preset, limit: float) -> Callable[[Any, Any, Any, str], tuple[Any, Any, float]]:
     def fitted(X: Any, y: Any, T: Any, measure: str) -> tuple[Any, Any, float]:  # noqa: ANN401, N803
         task = "regression" if measure == "rmse" else "classification"
         began = time.monotonic()

@@ -15,6 +15,8 @@ from headrace.evaluation.inspection.simplest import READ_BY_PEOPLE, first_rule
 from headrace.evaluation.inspection.stability import Stability, kept_back, stability
 from headrace.evaluation.intervals import LEVEL, Judged, judged
 from headrace.evaluation.metrics import Floats, Metric, measured
+from headrace.evaluation.nested import OuterFold
+from headrace.evaluation.selection import Selection, selection
 from headrace.lake import Lake
 from headrace.models import registry
 from headrace.models.algorithms.algorithm import Samples, Task
@@ -88,6 +90,11 @@ class Contest:
         """The model that predicts from now on."""
         return self.models[self.decision.shipped]
 
+    @property
+    def power_notes(self) -> tuple[str, ...]:
+        """How long the test part should be, where it showed no gain."""
+        return () if self.decision.promoted else (self.decision.power.sentence,)
+
     def tested(self) -> list[dict[str, Any]]:
         """The test metrics of each finalist, as JSON values."""
         return [
@@ -136,11 +143,12 @@ def contest(training: Training, lake: Lake, searched: Sequence[Searched]) -> Con
         name = f"{champion.recipe.algorithm} {champion.digest[:8]}"
         models[name], roles[name] = champion, "champion"
     part = examples.parts.test
+    blocks = examples.blocks(part)
     scores = {candidate: examples.predicted(model, part) for candidate, model in models.items()}
     found = judged(
         examples.y[part.rows],
         scores,
-        blocks=examples.days(part),
+        blocks=blocks.code,
         seed=training.pipeline.training.seed,
         task=examples.classes.task,
     )
@@ -152,6 +160,9 @@ def contest(training: Training, lake: Lake, searched: Sequence[Searched]) -> Con
             baseline=baseline.algorithm.name,
             champion=name,
             metric=metric,
+            worth=training.pipeline.split.worth,
+            unit=blocks.unit,
+            units=blocks.units,
         )
 
     decision = decided(winner.algorithm.name)
@@ -165,6 +176,37 @@ def contest(training: Training, lake: Lake, searched: Sequence[Searched]) -> Con
     decision = kept_back(decision, steady, instead=instead, champion=name is not None)
     digest = champion.digest if champion else None
     return Contest(models, roles, found, decision, digest, notes, scores, steady)
+
+
+def outer_fold(training: Training, searched: Sequence[Searched]) -> OuterFold:
+    """The winner and the best baseline of a search, on the outer fold that plays the test part."""
+    examples, metric = training.examples, training.metric
+    part = examples.parts.test
+    values = []
+    winner = _first([each for each in searched if not each.algorithm.baseline], metric)
+    for each in (winner, _first([each for each in searched if each.algorithm.baseline], metric)):
+        score = examples.predicted(_final(training, each), part)
+        values.append(measured(examples.y[part.rows], score, examples.classes.task)[metric])
+    rows, learned = len(part.rows), len(examples.parts.train.rows)
+    return OuterFold(winner.algorithm.name, *values, rows=rows, learned=learned)
+
+
+def chosen(training: Training, searched: Sequence[Searched], *, asked: int) -> Selection:
+    """How the winner was chosen, and what is left of its value for that.
+
+    Args:
+        training: What it works on.
+        searched: Every trial counts that is not a baseline's.
+        asked: How often the pipeline's gate was asked, this time included.
+    """
+    tried = [each for each in searched if not each.algorithm.baseline]
+    return selection(
+        [values for each in tried for values in each.by_block],
+        value=_first(tried, training.metric).values[training.metric],
+        metric=training.metric,
+        asked=asked,
+        seed=training.pipeline.training.seed,
+    )
 
 
 def leaderboard(

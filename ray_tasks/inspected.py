@@ -46,4 +46,4 @@ def inspected(training: Training, met: Contest, *, seconds: float) -> dict[str, 
 
 def _rows(training: Training, part: Part) -> Rows:
     examples = training.examples
-    return Rows(examples.of(part), examples.y[part.rows], examples.days(part))
+    return Rows(examples.of(part), examples.y[part.rows], examples.blocks(part).code)

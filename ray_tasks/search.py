@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import ray
 from ray import tune
 
 from headrace.errors import EngineLost, TrainingError
 from headrace.evaluation.metrics import Metric
 from headrace.models.algorithms.algorithm import Algorithm, Parameters
+from ray_tasks.folded import Fold, matrices
 from ray_tasks.journal import Journal
 from ray_tasks.plan import Plan, Point
 from ray_tasks.suggest import Limits, Suggestions
@@ -49,6 +51,7 @@ class Searched:
         cpu: Processor seconds of all fits together, those of an earlier search included.
         fits: How many results there are: a trial has one per rung.
         curve: The best gain so far: whenever it rose.
+        by_block: The metric of each result, in each block that it was judged on.
     """
 
     algorithm: Algorithm
@@ -63,6 +66,7 @@ class Searched:
     cpu: float = 0.0
     fits: int = 1
     curve: tuple[Point, ...] = ()
+    by_block: tuple[tuple[float, ...], ...] = ()
 
     @property
     def is_cut(self) -> bool:
@@ -175,6 +179,11 @@ def _best(plan: Plan) -> Searched:
         told = json.loads(ended["values"])
         values = {Metric(name): value for name, value in told.items()}
     results = [result for result in plan.results.values() if result is not None]
+    last = {
+        job.number: result
+        for job, result in sorted(plan.results.items())
+        if result is not None and job.number not in plan.failed
+    }
     return Searched(
         algorithm=plan.algorithm,
         parameters=parameters,
@@ -188,14 +197,14 @@ def _best(plan: Plan) -> Searched:
         cpu=sum(result["cpu"] for result in results),
         fits=len(plan.results),
         curve=tuple(plan.curve),
+        by_block=tuple(tuple(json.loads(result["by_block"])) for result in last.values()),
     )
 
 
 def _check_size(problem: Problem) -> None:
     """Refuses matrices that the object store would have to spill to disk."""
-    needed = sum(
-        _bytes(part.X) for parts in (problem.train, problem.validation) for part in parts.values()
-    )
+    given = Fold(problem.train, problem.validation, np.zeros(0, dtype=np.int64))
+    needed = sum(_bytes(matrix) for matrix in matrices((given, *problem.folds)))
     resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]  # Ray types it not
     held = resources.get("object_store_memory", 0.0) * _STORE_SHARE
     if needed > held:

@@ -18,7 +18,15 @@ from ray_tasks.plan import Plan
 from ray_tasks.rungs import Job
 
 LOG = logging.getLogger("headrace.run")
-_RESULT = ("gain", "values", "found", "seconds", "cpu", "error")  # of what Tune hands over
+_RESULT = (
+    "gain",
+    "values",
+    "found",
+    "by_block",
+    "seconds",
+    "cpu",
+    "error",
+)  # of what Tune hands over
 _JUDGED = ("values", "error")  # a result that has neither was not begun: the search had ended
 _LOST_NODES = 2  # a trial is started again when its node goes away
 _EARLY_S = 0.3  # before its limit a search begins nothing more, and its trials end themselves

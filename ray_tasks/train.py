@@ -12,6 +12,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headrace import command, faults
@@ -20,6 +21,7 @@ from headrace.evaluation.audit.gold import audit_gold
 from headrace.evaluation.audit.judgement import Judgement
 from headrace.evaluation.inspection.ranges import ranges
 from headrace.evaluation.inspection.stability import of_targets
+from headrace.evaluation.nested import estimate
 from headrace.lake import Lake
 from headrace.models import provenance, registry
 from headrace.models.algorithms import baselines, named
@@ -70,7 +72,9 @@ def train(
     aliases = registry.aliases(lake, pipeline.name)
     with connected(settings):
         # Here, since Ray must not be imported before `connected` has set its environment.
-        from ray_tasks.contest import Training, contest
+        from ray_tasks.contest import Training, chosen, contest, outer_fold
+        from ray_tasks.folded import folded
+        from ray_tasks.inspected import inspected
         from ray_tasks.journal import Journal
         from ray_tasks.search import search, shared
         from ray_tasks.trial import Problem
@@ -78,42 +82,55 @@ def train(
 
         journal = search_record.journal(lake, pipeline, examples, moment=moment)
         algorithms = _algorithms(pipeline)
-        encodings = examples.encodings(
-            sorted({entry.needs.categories for entry in algorithms.values()})
-        )
-        reference, problem = shared(
-            Problem(
-                algorithms,
-                train=examples.samples(encodings, examples.parts.train),
-                validation=examples.samples(encodings, examples.parts.validation),
-                metric=pipeline.training.metric,
-                seed=pipeline.training.seed,
-            )
-        )
-        began = time.monotonic()
-        searched = search(
-            problem,
-            reference=reference,
-            tuning=Tuning.of(pipeline.training),
-            storage=lake.runs(run) / f"tune-{moment}",
-            starts=search_record.starts(lake, pipeline, aliases, moment=moment),
-            journal=Journal(journal),
-        )
-        lasted = time.monotonic() - began
-        training = Training(pipeline, moment, examples, encodings, problem.train, aliases)
-        met = contest(training, lake, searched)
-        from ray_tasks.inspected import inspected
+        forms = sorted({entry.needs.categories for entry in algorithms.values()})
 
-        found = (
-            inspected(training, met, seconds=time.monotonic() - started)
-            if pipeline.training.inspect
-            else {}
-        )
+        def searched_on(
+            rows: Examples, *, called: str, kept: Path | None = None
+        ) -> tuple[Training, list[Searched]]:
+            """Searches on these rows: of the whole training, or of an outer fold."""
+            encodings = rows.encodings(forms)
+            fitted = rows.samples(encodings, rows.parts.train)
+            validation = rows.samples(encodings, rows.parts.validation)
+            reference, problem = shared(
+                Problem(
+                    algorithms,
+                    train=fitted,
+                    validation=validation,
+                    metric=pipeline.training.metric,
+                    seed=pipeline.training.seed,
+                    folds=folded(rows, forms, fitted, validation),
+                )
+            )
+            found = search(
+                problem,
+                reference=reference,
+                tuning=Tuning.of(pipeline.training),
+                storage=lake.runs(run) / called,
+                starts=search_record.starts(lake, pipeline, aliases, moment=moment),
+                journal=None if kept is None else Journal(kept),
+            )
+            return Training(pipeline, moment, rows, encodings, problem.train, aliases), found
+
+        began = time.monotonic()
+        training, searched = searched_on(examples, called=f"tune-{moment}", kept=journal)
+        lasted = time.monotonic() - began
+        met = contest(training, lake, searched)
+        outer = [
+            outer_fold(*searched_on(rows, called=f"tune-{moment}-outer-{number}"))
+            for number, rows in enumerate(examples.outer, start=1)
+        ]
+        selected = chosen(training, searched, asked=history.asked(lake, pipeline.name) + 1)
+        seconds = time.monotonic() - started
+        found = inspected(training, met, seconds=seconds) if pipeline.training.inspect else {}
     result = _result(training, searched, met, audited, seconds=lasted)
     if met.steady is not None:
         found["stability"] = met.steady.to_json()
-    if found:
-        result = replace(result, detail={**result.detail, "inspection": found})
+    more = {
+        "selection": selected.to_json(),
+        **({"nested": estimate(outer, metric=pipeline.training.metric)} if outer else {}),
+        **({"inspection": found} if found else {}),
+    }
+    result = replace(result, detail={**result.detail, **more})
     tables = _publish(training, lake, met, result=result, run=run)
     seconds = round(time.monotonic() - started, 3)
     result = replace(result, seconds=seconds, tables=tables)
@@ -200,6 +217,7 @@ def _result(
         notes=(
             *audited.notes,
             *met.notes,
+            *met.power_notes,
             *corrected,
             *_left_out(training.examples),
             *search_record.cut(training.pipeline, searched),
@@ -213,6 +231,7 @@ def _result(
             "test": met.tested(),
             "gain": met.gain(training.metric),
             **looked,
+            "power": met.decision.power.to_json(),
             "decision": {
                 "promoted": met.decision.promoted,
                 "shipped": met.decision.shipped,

@@ -1,4 +1,4 @@
-"""One trial at a rung: a fit and its metrics, in an actor that serves one after another."""
+"""One trial at a rung: a fit, or one per fold, in an actor that serves one after another."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from ray.tune import Trainable
 from threadpoolctl import threadpool_limits
 
 from headrace.evaluation.metrics import Metric, measured
-from headrace.models.algorithms.algorithm import Algorithm, Samples, Task
+from headrace.models.algorithms.algorithm import Algorithm, Parameters, Samples, Task
 from headrace.models.encoding import Form
 from ray_tasks.bounds import bounded_memory, bounded_time, share_of_node
+from ray_tasks.folded import Fold, mean_of, together
 from ray_tasks.growth import Growth
 
 ENDING_S = 0.2  # before the end of its search a trial ends itself
@@ -34,6 +35,7 @@ class Problem:
         validation: Form of matrix to validation rows.
         metric: What is judged by, and stopped early by.
         seed: Of every fit and of the suggestions.
+        folds: What a trial is judged on, by its mean; `train` and `validation` where it is empty.
     """
 
     algorithms: Mapping[str, Algorithm]
@@ -41,6 +43,16 @@ class Problem:
     validation: Mapping[Form, Samples]
     metric: Metric
     seed: int
+    folds: tuple[Fold, ...] = ()
+
+    @property
+    def judged_on(self) -> tuple[Fold, ...]:
+        """The folds, one at least."""
+        if self.folds:
+            return self.folds
+        rows = next(iter(self.validation.values()))
+        one_block = np.zeros(len(rows.y), dtype=np.int64)
+        return (Fold(self.train, self.validation, one_block),)
 
 
 class Trial(Trainable):
@@ -93,37 +105,45 @@ class Trial(Trainable):
         problem, start, cpu = self._problem, time.perf_counter(), time.process_time()
         algorithm = problem.algorithms[self.config["algorithm"]]
         form = algorithm.needs.categories
-        validation = problem.validation[form]
-        with threadpool_limits(1):
+        each: list[Mapping[Metric, float]] = []
+        found: list[Parameters] = []
+        by_block: list[float] = []
+        for number, fold in enumerate(problem.judged_on):
+            validation = fold.validation[form]
             growth = Growth(
                 algorithm,
                 self.config["parameters"],
-                problem.train[form],
+                fold.train[form],
                 _of_known_classes(validation),
                 problem.metric,
                 problem.seed,
-                self._state(),
+                self._state(number),
             )
-            fitted = growth.fitted(self.config["shares"], is_last=self.config["is_last"])
-            score = algorithm.predict(fitted.estimator, validation.X)
-        if not np.isfinite(score).all():
-            return {"gain": math.nan, "error": "predictions are not finite", "done": True}
-        values = measured(validation.y, score, validation.task)
+            with threadpool_limits(1):
+                fitted = growth.fitted(self.config["shares"], is_last=self.config["is_last"])
+                score = algorithm.predict(fitted.estimator, validation.X)
+            if not np.isfinite(score).all():
+                return {"gain": math.nan, "error": "predictions are not finite", "done": True}
+            each.append(measured(validation.y, score, validation.task))
+            found.append(fitted.found)
+            by_block += fold.by_block(form, score, problem.metric)
+        values = mean_of(each)
         return {
             "gain": problem.metric.gain(values[problem.metric], 0.0),
             # As texts: Tune flattens nested results, and drops those that are empty.
             "values": json.dumps(values),
-            "found": json.dumps(fitted.found),
+            "found": json.dumps(together(found)),
+            "by_block": json.dumps(by_block),
             "seconds": time.perf_counter() - start,
             "cpu": time.process_time() - cpu,
             "done": True,
         }
 
-    def _state(self) -> Path | None:
-        """Where its estimators stand for later rungs."""
+    def _state(self, fold: int) -> Path | None:
+        """Where its estimators of a fold stand for later rungs."""
         given = self.config
         folder = Path(given["states"]) if given["states"] else None
-        return folder / f"{given['algorithm']}-{given['number']}" if folder else None
+        return folder / f"{given['algorithm']}-{given['number']}-{fold}" if folder else None
 
 
 def _of_known_classes(samples: Samples) -> Samples:

@@ -16,9 +16,11 @@ from headrace.errors import UsageError
 from headrace.evaluation.metric import METRICS, Metric
 from headrace.models.algorithms.algorithm import Task
 from headrace.spec.costs import Costs
-from headrace.spec.fields import Columns, Day, Days, Declared, Limit, Name, Zone
+from headrace.spec.fields import Columns, Day, Days, Declared, Limit, Name, Portion, Zone
 from headrace.spec.forms import Features
 from headrace.spec.problems import unknown
+
+Folds = Annotated[int, Field(strict=True, ge=2, le=20)]
 
 INGESTED_AT = "_ingested_at"  # a column of ours in bronze and silver
 
@@ -170,17 +172,55 @@ class Target(Declared):
 
 
 class Split(Declared):
-    """Parts of the rows by interval, counted back from the training moment: test is the last.
+    """Parts of the rows: by interval, counted back from the training moment; or dealt by hash.
 
-    What `groups` names must not be in two parts; the audit before training holds it.
+    By time, test is the last. Dealt, a row or a group stays in its part when more rows come. What
+    `groups` names must not be in two parts; the audit before training holds it.
     """
 
-    kind: Literal["time"] = "time"
-    validation: Days
-    test: Days
+    kind: Literal["time", "random", "stratified", "grouped"] = Field(
+        "time", description="`stratified` keeps the share of each class, `grouped` whole groups"
+    )
+    validation: Portion = Field(description="days of a split by time; else a share such as '20%'")
+    test: Portion = Field(description="the same; rows that only the gate sees")
     groups: tuple[Name, ...] = Field(
         (), description="features or columns of the key, such as a patient"
     )
+    folds: Folds | None = Field(
+        None, description="a trial is judged by its mean over so many folds, not on `validation`"
+    )
+    nested: Folds | None = Field(
+        None, description="the whole search again on so many outer folds, for an estimate of it"
+    )
+    worth: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="gain that the test part should show; 0.01, or 1% of a loss or an error"
+    )
+
+    @model_validator(mode="after")
+    def _portions_of_its_kind(self) -> Self:
+        by_time = self.kind == "time"
+        for name, portion in (("validation", self.validation), ("test", self.test)):
+            if isinstance(portion, timedelta) != by_time:
+                form = "days, such as '31 days'" if by_time else "a share, such as '20%'"
+                message = f"`{name}` of a split of kind `{self.kind}` is {form}"
+                raise ValueError(message)
+        if not by_time and self.share("validation") + self.share("test") >= 1:
+            message = "`validation` and `test` leave no row to train on"
+            raise ValueError(message)
+        if self.kind == "grouped" and not self.groups:
+            message = "a split of kind `grouped` names its `groups`"
+            raise ValueError(message)
+        return self
+
+    def share(self, part: Literal["validation", "test"]) -> float:
+        """The share of a part that is dealt; of a split by time there is none."""
+        portion = self.validation if part == "validation" else self.test
+        return portion if isinstance(portion, float) else 0.0
+
+    def length(self, part: Literal["validation", "test"]) -> timedelta:
+        """The days of a part by time; of rows that are dealt there are none."""
+        portion = self.validation if part == "validation" else self.test
+        return portion if isinstance(portion, timedelta) else timedelta()
 
 
 class Leak(StrEnum):

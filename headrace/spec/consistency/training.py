@@ -40,6 +40,9 @@ def training_problems(parts: Parts) -> Findings:
                 yield ("training", "slices", index), unknown("feature", name, features)
     if parts.split is not None:
         yield from _columns(parts.split.groups, parts, at=("split", "groups"))
+        numbers = parts.target is not None and parts.target.task is Task.REGRESSION
+        if parts.split.kind == "stratified" and numbers:
+            yield ("split", "kind"), "`stratified` keeps classes; for a regression take `random`"
     if parts.schedule is not None and (problem := cron_problem(parts.schedule.cron)):
         yield ("schedule", "cron"), problem
 
