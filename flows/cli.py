@@ -71,13 +71,13 @@ app.add_typer(audit.app)
 app.add_typer(profiles.app)
 app.add_typer(algorithms.app)
 app.add_typer(export.app)
+app.add_typer(deploy.app)
+app.add_typer(mirror.app)
 app.add_typer(new.app)
 app.add_typer(explain.app)
 app.add_typer(rebuild.app)
 app.add_typer(diff.app)
 app.add_typer(errors.app)
-app.add_typer(deploy.app)
-app.add_typer(mirror.app)
 
 _STOPPED = "stopped; what was committed stands, and the next run completes the rest"
 INTERRUPTED, TERMINATED = 130, 143  # exit codes of a shell: 128 + the signal; typer's for Ctrl-C
@@ -444,22 +444,25 @@ def _run(
         if other is not None and not require_promotion:
             outcome = str(other)
         else:
+            from prefect import tags
+
             from flows.pipeline import pipeline as flow
 
             if not os.environ.get("PREFECT_API_URL"):
                 temporary_server.in_its_own_session()
-            state = flow(
-                file=str(file),
-                run=request.run,
-                lake=str(settings.lake),
-                first=first,
-                only=only,
-                stale=stale,
-                days=days,
-                require_promotion=require_promotion,
-                return_state=True,
-            )
-            outcome = state.result()
+            with tags("headrace", pipeline.name):
+                state = flow(
+                    file=str(file),
+                    run=request.run,
+                    lake=str(settings.lake),
+                    first=first,
+                    only=only,
+                    stale=stale,
+                    days=days,
+                    require_promotion=require_promotion,
+                    return_state=True,
+                )
+            outcome = str(state.result())
     page = Lake(settings.lake).report(request.run)
     told = f"; the page of this run: {page}" if page.exists() else ""
     OUT.print(f"{outcome}{told}", soft_wrap=True)

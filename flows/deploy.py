@@ -57,6 +57,7 @@ def deploy(
     Example: `headrace deploy pipeline.yaml --create-pool`
     """
     from flows import deployment as deployments
+    from flows import lost_runs
     from headrace.spec import load
 
     wanted = deployments.wanted(
@@ -64,7 +65,7 @@ def deploy(
     )
     with deployments.server() as client:
         applied = deployments.apply(client, wanted, paused=paused, create_pool=create_pool)
-        watched = deployments.watch(client, wanted, applied) if heartbeat else False
+        watched = lost_runs.watch(client, wanted.name, applied.id) if heartbeat else False
     told = {
         "deployment": f"headrace/{wanted.name}",
         "id": applied.id,

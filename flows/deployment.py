@@ -6,7 +6,6 @@ import difflib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,12 +17,10 @@ from headrace.spec.model import Pipeline
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
     from prefect.client.schemas.responses import DeploymentResponse
-    from prefect.events.schemas.automations import AutomationCore
     from prefect.flows import Flow
 
 ENTRYPOINT = "flows.pipeline.pipeline"  # by module: the worker's folder is a temporary one
 HEARTBEAT_S = 30  # the shortest that Prefect allows
-SILENCE_S = 90  # after which a run counts as lost
 _REFUSED = 400
 _VERSION_DIGITS = 12
 
@@ -161,13 +158,13 @@ def apply(
         standing = client.read_deployment_by_name(f"{flow.name}/{deployment.name}")
     except ObjectNotFound:
         standing = None
-    changes = tuple(_changes(standing, deployment)) if standing else ()
+    changed = tuple(changes(standing, deployment)) if standing else ()
     schema = schema_of(flow)
     if standing and standing.parameter_openapi_schema != schema:
-        changes = (*changes, "parameters of the flow")
+        changed = (*changed, "parameters of the flow")
     if standing and paused is not None and paused != standing.paused:
-        changes = (*changes, "paused" if paused else "resumed")
-    if standing and not changes:
+        changed = (*changed, "paused" if paused else "resumed")
+    if standing and not changed:
         return Applied("unchanged", str(standing.id), (), standing.paused)
     made = client.create_deployment(
         flow_id=client.create_flow_from_name(flow.name),
@@ -176,27 +173,48 @@ def apply(
         parameter_openapi_schema=schema,
     )
     paused = bool(paused if paused is not None else standing and standing.paused)
-    return Applied("updated" if standing else "created", str(made), changes, paused)
+    return Applied("updated" if standing else "created", str(made), changed, paused)
 
 
-def watch(client: SyncPrefectClient, deployment: Deployment, applied: Applied) -> bool:
-    """Has the server end a run that went silent: its process and its worker were both killed.
-
-    Returns:
-        Whether that is new; an automation of this name that differs is replaced.
-    """
-    automation = _lost(deployment, applied.id)
-    standing = client.read_automations_by_name(automation.name)
-    if any(
-        each.model_dump(mode="json", exclude={"id"}) == automation.model_dump(mode="json")
-        for each in standing
-    ):
-        return False
-    if standing:
-        client.update_automation(standing[0].id, automation)
-    else:
-        client.create_automation(automation)
-    return True
+def changes(standing: DeploymentResponse, deployment: Deployment) -> Iterator[str]:
+    """What of a standing deployment is not as it should be, in words."""
+    limit = standing.global_concurrency_limit
+    options = standing.concurrency_options
+    crons = [each.schedule for each in standing.schedules]
+    found = {
+        "version": standing.version,
+        "description": standing.description,
+        "tags": ", ".join(standing.tags),
+        "parameters": standing.parameters,
+        "schedule": ", ".join(
+            _schedule(getattr(each, "cron", None), getattr(each, "timezone", None) or "UTC")
+            for each in crons
+        )
+        or _schedule(None, ""),
+        "at once": limit.limit if limit else None,
+        "collision": options.collision_strategy.value if options else None,
+        "work pool": standing.work_pool_name,
+        "environment": standing.job_variables.get("env"),
+        "entrypoint": standing.entrypoint,
+        "pull steps": standing.pull_steps,
+    }
+    should = {
+        "version": deployment.version,
+        "description": deployment.description,
+        "tags": ", ".join(deployment.tags),
+        "parameters": deployment.parameters,
+        "schedule": deployment.schedule,
+        "at once": 1,
+        "collision": deployment.collision,
+        "work pool": deployment.pool,
+        "environment": deployment.environment,
+        "entrypoint": ENTRYPOINT,
+        "pull steps": [],
+    }
+    for what, value in should.items():
+        if found[what] != value:
+            short = what in {"description", "parameters", "environment"}
+            yield what if short else f"{what}: {found[what]} -> {value}"
 
 
 def schema_of(flow: Flow[..., Any]) -> dict[str, Any]:  # JSON schema
@@ -204,41 +222,6 @@ def schema_of(flow: Flow[..., Any]) -> dict[str, Any]:  # JSON schema
     from prefect.utilities.callables import parameter_schema
 
     return parameter_schema(flow.fn).model_dump(mode="json", exclude_unset=True)
-
-
-def _lost(deployment: Deployment, identity: str) -> AutomationCore:
-    from prefect.events.actions import ChangeFlowRunState
-    from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
-    from prefect.states import StateType
-
-    from flows.pipeline import ENDED_WELL
-
-    # Prefect names the event of an end by the name of the state.
-    ends = {f"prefect.flow-run.{name}" for name in ("Failed", "Cancelled", "Crashed", *ENDED_WELL)}
-    heartbeat = "prefect.flow-run.heartbeat"
-    return AutomationCore(
-        name=f"headrace: lost runs of {deployment.name}",
-        description=f"A run without a sign of life for {SILENCE_S} s has crashed.",
-        trigger=EventTrigger(
-            match={"prefect.resource.id": "prefect.flow-run.*"},
-            match_related={
-                "prefect.resource.role": "deployment",
-                "prefect.resource.id": f"prefect.deployment.{identity}",
-            },
-            for_each={"prefect.resource.id"},
-            posture=Posture.Proactive,
-            after={heartbeat},
-            expect={heartbeat, *ends},
-            threshold=1,
-            within=timedelta(seconds=SILENCE_S),
-        ),
-        actions=[
-            ChangeFlowRunState(
-                state=StateType.CRASHED,
-                message=f"no sign of life for {SILENCE_S} s: the next run completes the work",
-            )
-        ],
-    )
 
 
 def _payload(deployment: Deployment) -> dict[str, Any]:  # arguments of Prefect's own call
@@ -271,45 +254,6 @@ def _payload(deployment: Deployment) -> dict[str, Any]:  # arguments of Prefect'
         "pull_steps": [],
         "enforce_parameter_schema": True,
     }
-
-
-def _changes(standing: DeploymentResponse, deployment: Deployment) -> Iterator[str]:
-    limit = standing.global_concurrency_limit
-    options = standing.concurrency_options
-    crons = [each.schedule for each in standing.schedules]
-    found = {
-        "version": standing.version,
-        "description": standing.description,
-        "tags": ", ".join(standing.tags),
-        "parameters": standing.parameters,
-        "schedule": ", ".join(
-            _schedule(getattr(each, "cron", None), each.timezone or "UTC") for each in crons
-        )
-        or _schedule(None, ""),
-        "at once": limit.limit if limit else None,
-        "collision": options.collision_strategy.value if options else None,
-        "work pool": standing.work_pool_name,
-        "environment": standing.job_variables.get("env"),
-        "entrypoint": standing.entrypoint,
-        "pull steps": standing.pull_steps,
-    }
-    should = {
-        "version": deployment.version,
-        "description": deployment.description,
-        "tags": ", ".join(deployment.tags),
-        "parameters": deployment.parameters,
-        "schedule": deployment.schedule,
-        "at once": 1,
-        "collision": deployment.collision,
-        "work pool": deployment.pool,
-        "environment": deployment.environment,
-        "entrypoint": ENTRYPOINT,
-        "pull steps": [],
-    }
-    for what, value in should.items():
-        if found[what] != value:
-            short = what in {"description", "parameters", "environment"}
-            yield what if short else f"{what}: {found[what]} -> {value}"
 
 
 def _schedule(cron: str | None, timezone: str) -> str:

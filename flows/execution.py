@@ -124,7 +124,10 @@ class Execution:
     @property
     def has_work(self) -> bool:
         """Whether a stage that is wanted finds anything to do, or a page is asked for."""
-        if self.sources or self.request.only == "report":
+        landings = self.landings.values()
+        notable = any(one.new_problems or one.growing for one in landings)
+        unpublished = self.wants("check") and any(one.pending for one in landings)
+        if notable or unpublished or self.request.only == "report":
             return True
         due = {Outcome.MISSING, Outcome.WAITING, *([Outcome.STALE] if self.request.stale else [])}
         return any(

@@ -23,6 +23,10 @@ class _Lines(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         text = record.getMessage()
+        ongoing = getattr(record, "ongoing", None)
+        if ongoing is not None:  # of a stage that takes long: for the eye alone
+            self.status.update(f"{ongoing}: {escape(text)}")
+            return
         unit = f"{getattr(record, 'stage', '')} {getattr(record, 'subject', '')}"
         if text.endswith("started"):
             self.active[unit] = None

@@ -16,7 +16,7 @@ from headrace.evaluation.reliability import outcomes, reliability
 from headrace.models.algorithms.algorithm import Task
 from headrace.models.decision import ClassRule, Rule, ValueRule
 from headrace.models.model import Model
-from ray_tasks.corrected import costs_of
+from ray_tasks.corrected import calibrated_by, costs_of
 from ray_tasks.examples import Examples
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def _calibration(training: Training, met: Contest) -> dict[str, Any]:
     if model.calibration is not None:
         part = examples.parts.test
         test["before"] = examples.predicted(replace(model, calibration=None), part)
-    done = met.calibrated
+    done = calibrated_by(training.pipeline, examples, model)
     return {
         "candidate": name,
         **(done.to_json() if done else {"asked": "none", "method": "none"}),

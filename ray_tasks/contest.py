@@ -10,13 +10,14 @@ from typing import Any
 from threadpoolctl import threadpool_limits
 
 from headrace.errors import UsageError
-from headrace.evaluation.calibration import Calibrated
 from headrace.evaluation.gate import Decision, decide
+from headrace.evaluation.inspection.simplest import READ_BY_PEOPLE, first_rule
+from headrace.evaluation.inspection.stability import Stability, kept_back, stability
 from headrace.evaluation.intervals import LEVEL, Judged, judged
 from headrace.evaluation.metrics import Floats, Metric, measured
 from headrace.lake import Lake
 from headrace.models import registry
-from headrace.models.algorithms.algorithm import Samples
+from headrace.models.algorithms.algorithm import Samples, Task
 from headrace.models.encoding import Encoding, Form
 from headrace.models.model import Model, Recipe
 from headrace.models.registry import Aliases
@@ -64,13 +65,13 @@ class Contest:
 
     Attributes:
         models: Candidate to model: winner, baseline and, where there is one, champion.
-        roles: Candidate to `winner`, `baseline` or `champion`.
+        roles: Candidate to `winner`, `baseline`, `simple` or `champion`.
         judged: All of them on the test part.
         decision: Of the gate.
         champion: Digest of the champion that was met, or None.
         notes: For people.
         scores: Candidate to what it predicts of the test part, as `judged` met it.
-        calibrated: What came of the wish to calibrate the winner; None where there was none.
+        steady: Of the winner of a regression: how far its predictions go.
     """
 
     models: Mapping[str, Model]
@@ -80,7 +81,7 @@ class Contest:
     champion: str | None
     notes: tuple[str, ...]
     scores: Mapping[str, Floats]
-    calibrated: Calibrated | None
+    steady: Stability | None = None
 
     @property
     def shipped(self) -> Model:
@@ -121,12 +122,14 @@ def contest(training: Training, lake: Lake, searched: Sequence[Searched]) -> Con
     examples, metric = training.examples, training.metric
     winner = _first([each for each in searched if not each.algorithm.baseline], metric)
     baseline = _first([each for each in searched if each.algorithm.baseline], metric)
-    model, calibration = _corrected(training, winner, calibrate=True)
-    models = {
-        winner.algorithm.name: model,
-        baseline.algorithm.name: _corrected(training, baseline, calibrate=False)[0],
-    }
-    roles = {winner.algorithm.name: "winner", baseline.algorithm.name: "baseline"}
+    simple = [
+        each
+        for each in searched
+        if each.algorithm.name in READ_BY_PEOPLE and each.values and each is not winner
+    ]
+    finalists = [(winner, "winner"), (baseline, "baseline"), *((each, "simple") for each in simple)]
+    models = {each.algorithm.name: _final(training, each) for each, _ in finalists}
+    roles = {each.algorithm.name: role for each, role in finalists}
     champion, notes = _champion(training, lake)
     name = None
     if champion is not None:
@@ -141,23 +144,27 @@ def contest(training: Training, lake: Lake, searched: Sequence[Searched]) -> Con
         seed=training.pipeline.training.seed,
         task=examples.classes.task,
     )
-    decision = decide(
-        found,
-        challenger=winner.algorithm.name,
-        baseline=baseline.algorithm.name,
-        champion=name,
-        metric=metric,
+
+    def decided(challenger: str) -> Decision:
+        return decide(
+            found,
+            challenger=challenger,
+            baseline=baseline.algorithm.name,
+            champion=name,
+            metric=metric,
+        )
+
+    decision = decided(winner.algorithm.name)
+    for each in simple:
+        gain = found.gain(winner.algorithm.name, over=each.algorithm.name, metric=metric)
+        decision = first_rule(decision, decided(each.algorithm.name), gain=gain, metric=metric)
+    steady = _steady(
+        training, models[decision.shipped if decision.promoted else winner.algorithm.name]
     )
-    return Contest(
-        models,
-        roles,
-        found,
-        decision,
-        champion.digest if champion else None,
-        (*notes, *([calibration.sentence] if calibration else [])),
-        scores,
-        calibration,
-    )
+    instead = name or baseline.algorithm.name
+    decision = kept_back(decision, steady, instead=instead, champion=name is not None)
+    digest = champion.digest if champion else None
+    return Contest(models, roles, found, decision, digest, notes, scores, steady)
 
 
 def leaderboard(
@@ -225,14 +232,23 @@ def _final(training: Training, searched: Searched) -> Model:
         data=training.examples.data,
         spec=digest_of(pipeline),
     )
-    return Model(recipe, training.encodings[form], fitted.estimator, training.examples.classes)
+    examples = training.examples
+    model = Model(recipe, training.encodings[form], fitted.estimator, examples.classes)
+    return corrected(pipeline, examples, model)
 
 
-def _corrected(
-    training: Training, searched: Searched, *, calibrate: bool
-) -> tuple[Model, Calibrated | None]:
-    model = _final(training, searched)
-    return corrected(training.pipeline, training.examples, model, calibrate=calibrate)
+def _steady(training: Training, model: Model) -> Stability | None:
+    """Of a regression; a probability cannot go far."""
+    examples = training.examples
+    if examples.classes.task is not Task.REGRESSION:
+        return None
+    recent = examples.parts.validation
+    return stability(
+        model,
+        train=examples.of(examples.parts.train),
+        recent=examples.of(recent),
+        y=examples.y[recent.rows],
+    )
 
 
 def _champion(training: Training, lake: Lake) -> tuple[Model | None, tuple[str, ...]]:

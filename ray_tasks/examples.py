@@ -30,6 +30,7 @@ class Examples:
     Attributes:
         rows: Sorted by interval and key, so that the order of files in gold does not matter.
         features: Feature columns.
+        groups: Columns of `split.groups`.
         y: As `Samples` has it; NaN where the target is not known. A class that is in no training
             row has a code beyond those of `classes`.
         classes: What is predicted, and the classes of the training rows.
@@ -44,6 +45,7 @@ class Examples:
 
     rows: pa.Table
     features: tuple[str, ...]
+    groups: tuple[str, ...]
     y: Floats
     classes: Classes
     labels: tuple[Label, ...]
@@ -66,11 +68,21 @@ class Examples:
     def samples(self, encodings: Mapping[Form, Encoding], part: Part) -> dict[Form, Samples]:
         """The matrices of a part, one for each form."""
         rows, y = self.of(part), self.y[part.rows]
-        task, classes = self.classes.task, self.classes.count
+        task, classes, blocks = self.classes.task, self.classes.count, self.blocks(part)
         return {
-            form: Samples(encoding.matrix(rows), y, encoding.categorical, task, classes)
+            form: Samples(
+                encoding.matrix(rows), y, encoding.categorical, task, classes, blocks=blocks
+            )
             for form, encoding in encodings.items()
         }
+
+    def blocks(self, part: Part) -> Integers:
+        """What stays together in folds of a part: an interval, or a group by its first row."""
+        if not self.groups:
+            return self.days(part)
+        names = self.of(part).select(list(self.groups)).to_pandas()
+        group = names.groupby(list(self.groups), sort=False, dropna=False).ngroup()
+        return np.asarray(group, dtype=np.int64)
 
     def predicted(self, model: Model, part: Part) -> Floats:
         """What a model makes of a part; of classes, in the order of `labels`, its own ones last."""
@@ -114,6 +126,7 @@ def read(lake: Lake, pipeline: Pipeline, *, moment: date) -> Examples:
     return Examples(
         rows=kept,
         features=features,
+        groups=pipeline.split.groups,
         y=classes.codes(known),
         classes=classes,
         labels=classes.with_strangers(known) if classes.labels else (),

@@ -1,8 +1,8 @@
 """The stage `train`: tunes candidates on Ray, judges the winner, and promotes it or not.
 
-What a kill leaves: before the alias, files of a model that nothing names; between alias and
-evaluation, a champion whose training is not told. The next run trains to the same model again,
-finds what stands there, and goes on.
+What a kill leaves: results of finished trials, which the next run goes on from; before the
+alias, files of a model that nothing names; between alias and evaluation, a champion whose
+training is not told. The next run trains to the same model again, finds what stands there, goes on.
 """
 
 from __future__ import annotations
@@ -18,14 +18,17 @@ from headrace import command, faults
 from headrace.evaluation import history
 from headrace.evaluation.audit.gold import audit_gold
 from headrace.evaluation.audit.judgement import Judgement
+from headrace.evaluation.inspection.ranges import ranges
+from headrace.evaluation.inspection.stability import of_targets
 from headrace.lake import Lake
 from headrace.models import provenance, registry
 from headrace.models.algorithms import baselines, named
-from headrace.models.algorithms.algorithm import Algorithm, Parameters
+from headrace.models.algorithms.algorithm import Algorithm, Parameters, Task
 from headrace.models.registry import Alias
 from headrace.settings import Settings
 from headrace.spec.model import Pipeline
 from headrace.stage import Outcome, StageResult
+from ray_tasks import search_record
 from ray_tasks.cluster import connected
 from ray_tasks.examples import Examples, read
 
@@ -68,9 +71,12 @@ def train(
     with connected(settings):
         # Here, since Ray must not be imported before `connected` has set its environment.
         from ray_tasks.contest import Training, contest
+        from ray_tasks.journal import Journal
         from ray_tasks.search import search, shared
         from ray_tasks.trial import Problem
+        from ray_tasks.tuning import Tuning
 
+        journal = search_record.journal(lake, pipeline, examples, moment=moment)
         algorithms = _algorithms(pipeline)
         encodings = examples.encodings(
             sorted({entry.needs.categories for entry in algorithms.values()})
@@ -84,20 +90,38 @@ def train(
                 seed=pipeline.training.seed,
             )
         )
+        began = time.monotonic()
         searched = search(
             problem,
             reference=reference,
-            trials=pipeline.training.trials,
+            tuning=Tuning.of(pipeline.training),
             storage=lake.runs(run) / f"tune-{moment}",
+            starts=search_record.starts(lake, pipeline, aliases, moment=moment),
+            journal=Journal(journal),
         )
+        lasted = time.monotonic() - began
         training = Training(pipeline, moment, examples, encodings, problem.train, aliases)
         met = contest(training, lake, searched)
-    result = _result(training, searched, met, audited)
+        from ray_tasks.inspected import inspected
+
+        found = (
+            inspected(training, met, seconds=time.monotonic() - started)
+            if pipeline.training.inspect
+            else {}
+        )
+    result = _result(training, searched, met, audited, seconds=lasted)
+    if met.steady is not None:
+        found["stability"] = met.steady.to_json()
+    if found:
+        result = replace(result, detail={**result.detail, "inspection": found})
     tables = _publish(training, lake, met, result=result, run=run)
     seconds = round(time.monotonic() - started, 3)
     result = replace(result, seconds=seconds, tables=tables)
     now = datetime.now(UTC)
     kept = history.keep(lake, result, moment=training.at, run=run, evaluated_at=now)
+    # The moment is trained: no run will ask again what became of its trials.
+    for each in journal.parent.glob(f"{moment}-*.jsonl"):
+        each.unlink(missing_ok=True)
     if not kept.made:  # another run trained for the moment meanwhile: what it told stands
         told = history.recall(lake, pipeline.name, moment.isoformat()) or result
         return replace(told, outcome=Outcome.ALREADY_DONE, seconds=seconds)
@@ -155,26 +179,40 @@ def _preset(pipeline: Pipeline) -> list[Algorithm]:
 
 
 def _result(
-    training: Training, searched: Sequence[Searched], met: Contest, audited: Judgement
+    training: Training,
+    searched: Sequence[Searched],
+    met: Contest,
+    audited: Judgement,
+    *,
+    seconds: float,
 ) -> StageResult:
     from ray_tasks.closer import closer
     from ray_tasks.contest import leaderboard
 
+    looked = closer(training, met)
+    corrected = tuple(filter(None, [looked.get("calibration", {}).get("sentence")]))
     return StageResult(
         name="train",
         subject=training.pipeline.name,
         units=(training.moment.isoformat(),),
         outcome=Outcome.DONE,
         rows=_rows(training.examples),
-        notes=(*audited.notes, *met.notes, *_left_out(training.examples)),
+        notes=(
+            *audited.notes,
+            *met.notes,
+            *corrected,
+            *_left_out(training.examples),
+            *search_record.cut(training.pipeline, searched),
+        ),
         detail={
             "moment": training.moment.isoformat(),
             "metric": str(training.metric),
             "audit": audited.to_json(),
             "leaderboard": leaderboard(training, searched, met),
+            "search": search_record.told(training.pipeline, searched, seconds=seconds),
             "test": met.tested(),
             "gain": met.gain(training.metric),
-            **closer(training, met),
+            **looked,
             "decision": {
                 "promoted": met.decision.promoted,
                 "shipped": met.decision.shipped,
@@ -226,6 +264,21 @@ def _publish(
     return {"aliases": registry.promote(lake, alias, seen=training.aliases)}
 
 
+def _ranges(training: Training, met: Contest) -> dict[str, list[float]]:
+    """The ranges that the shipped model has seen, for scoring to hold its rows against."""
+    rows = training.examples.of(training.examples.parts.train)
+    return ranges(rows, met.shipped.encoding.names)
+
+
+def _target(training: Training) -> dict[str, dict[str, float]]:
+    """Level and range of recent targets of a regression, to hold predictions against."""
+    examples = training.examples
+    if examples.classes.task is not Task.REGRESSION:
+        return {}
+    level, reach = of_targets(examples.y[examples.parts.validation.rows])
+    return {"target": {"level": level, "reach": reach}}
+
+
 def _record(training: Training, met: Contest, result: StageResult) -> dict[str, Any]:
     recipe, examples = met.shipped.recipe, training.examples
     return {
@@ -245,6 +298,8 @@ def _record(training: Training, met: Contest, result: StageResult) -> dict[str, 
         },
         "spec": recipe.spec,
         "rows": dict(result.rows),
+        "ranges": _ranges(training, met),
+        **_target(training),
         "test": result.detail["test"],
         "gain": result.detail["gain"],
         **{name: result.detail[name] for name in _CLOSER if name in result.detail},

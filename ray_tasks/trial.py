@@ -1,4 +1,4 @@
-"""One trial of the search: a fit and its metrics, in an actor that serves trial after trial."""
+"""One trial at a rung: a fit and its metrics, in an actor that serves one after another."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import json
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,10 @@ from threadpoolctl import threadpool_limits
 from headrace.evaluation.metrics import Metric, measured
 from headrace.models.algorithms.algorithm import Algorithm, Samples, Task
 from headrace.models.encoding import Form
+from ray_tasks.bounds import bounded_memory, bounded_time, share_of_node
+from ray_tasks.growth import Growth
+
+ENDING_S = 0.2  # before the end of its search a trial ends itself
 
 
 @dataclass(frozen=True)
@@ -42,12 +47,17 @@ class Trial(Trainable):
     """One fit and its metrics on validation; the actor serves one trial after another."""
 
     def setup(  # type: ignore[override]  # `with_parameters` adds what Ray's own type leaves out
-        self, config: dict[str, Any], *, problem: Sequence[ray.ObjectRef[Problem]]
+        self,
+        config: dict[str, Any],
+        *,
+        problem: Sequence[ray.ObjectRef[Problem]],
+        memory: int | None,
     ) -> None:
         """Reads the problem from shared memory; by reference, or Ray would store it once more."""
         del config
         (reference,) = problem
         self._problem = ray.get(reference)
+        self._memory = share_of_node() if memory is None else memory
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Ready for another trial."""
@@ -56,8 +66,17 @@ class Trial(Trainable):
 
     def step(self) -> dict[str, Any]:
         """Fits and judges; an error of the fit is a failed trial, and is not tried again."""
+        given = self.config
+        if given["end"] <= time.time():
+            return {"gain": math.nan, "done": True}  # the search has ended meanwhile
         try:
-            return self._judged()
+            with (
+                bounded_time(
+                    given["seconds"], end=given["end"] - ENDING_S, told=Path(given["told"])
+                ),
+                bounded_memory(self._memory),
+            ):
+                return self._judged()
         except Exception as error:  # whatever a library raises for parameters it cannot use
             return {"gain": math.nan, "error": f"{type(error).__name__}: {error}", "done": True}
 
@@ -71,18 +90,21 @@ class Trial(Trainable):
         del checkpoint
 
     def _judged(self) -> dict[str, Any]:
-        problem, start = self._problem, time.perf_counter()
+        problem, start, cpu = self._problem, time.perf_counter(), time.process_time()
         algorithm = problem.algorithms[self.config["algorithm"]]
         form = algorithm.needs.categories
         validation = problem.validation[form]
         with threadpool_limits(1):
-            fitted = algorithm.fit(
-                problem.train[form],
+            growth = Growth(
+                algorithm,
                 self.config["parameters"],
-                seed=problem.seed,
-                validation=_of_known_classes(validation),
-                metric=problem.metric,
+                problem.train[form],
+                _of_known_classes(validation),
+                problem.metric,
+                problem.seed,
+                self._state(),
             )
+            fitted = growth.fitted(self.config["shares"], is_last=self.config["is_last"])
             score = algorithm.predict(fitted.estimator, validation.X)
         if not np.isfinite(score).all():
             return {"gain": math.nan, "error": "predictions are not finite", "done": True}
@@ -93,8 +115,15 @@ class Trial(Trainable):
             "values": json.dumps(values),
             "found": json.dumps(fitted.found),
             "seconds": time.perf_counter() - start,
+            "cpu": time.process_time() - cpu,
             "done": True,
         }
+
+    def _state(self) -> Path | None:
+        """Where its estimators stand for later rungs."""
+        given = self.config
+        folder = Path(given["states"]) if given["states"] else None
+        return folder / f"{given['algorithm']}-{given['number']}" if folder else None
 
 
 def _of_known_classes(samples: Samples) -> Samples:
@@ -102,7 +131,4 @@ def _of_known_classes(samples: Samples) -> Samples:
     if samples.task is not Task.MULTICLASS:
         return samples
     known = samples.y < samples.classes
-    if known.all():
-        return samples
-    weight = None if samples.weight is None else samples.weight[known]
-    return replace(samples, X=samples.X[known], y=samples.y[known], weight=weight)
+    return samples if known.all() else samples.take(known)

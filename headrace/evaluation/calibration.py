@@ -11,8 +11,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from headrace.evaluation.blocks import beyond_noise, folds
 from headrace.evaluation.metrics import Booleans, Floats, Integers
+from headrace.evaluation.resamples import beyond_noise, folds
 from headrace.models.calibration import TINY, Calibration, Curve, Line, Method, Steps, log_odds
 
 Asked = Literal["none", "auto", "isotonic", "platt", "temperature"]

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from headrace.errors import TrainingError
-from headrace.evaluation.blocks import beyond_noise, drawn, folds, ratio, summed
 from headrace.evaluation.metrics import Floats, Integers
+from headrace.evaluation.resamples import Resamples, beyond_noise, folds
 from headrace.models.algorithms.algorithm import Task
 from headrace.models.decision import ClassRule, Decided, Rule, ValueRule
 from headrace.models.target import Classes, Label
@@ -197,22 +197,18 @@ def told(
         blocks: Block of each row.
         seed: Of the resamples.
     """
-    weights = drawn(blocks, seed=seed)
-    rows = summed(np.ones(len(y)), blocks)
-    sums = {
-        name: ROWS * summed(costs.each(y, each.decision), blocks)
-        for name, each in candidates.items()
-    }
+    resamples, rows = Resamples.of(blocks, seed=seed), np.ones(len(y))
+    cost = {name: ROWS * costs.each(y, each.decision) for name, each in candidates.items()}
 
-    def interval(by_block: Floats) -> dict[str, float]:
-        return vars(ratio(by_block, rows, weights))
+    def interval(values: Floats) -> dict[str, float]:
+        return vars(resamples.ratio(values, rows))
 
     return [
         {
             "candidate": name,
             "role": each.role,
-            "cost": interval(sums[name]),
-            "saved": None if name == winner else interval(sums[name] - sums[winner]),
+            "cost": interval(cost[name]),
+            "saved": None if name == winner else interval(cost[name] - cost[winner]),
         }
         for name, each in candidates.items()
     ]

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from headrace.evaluation.blocks import drawn, summed, within
 from headrace.evaluation.intervals import Interval
 from headrace.evaluation.metrics import Booleans, Floats, Integers
+from headrace.evaluation.resamples import Resamples
 
 _POINTS = 100  # of a curve, at most
 _SHARES = (0.05, 0.1, 0.2, 0.3, 0.5)  # of the rows, at which lift is told with its interval
@@ -47,10 +47,9 @@ def curves(y: Floats, score: Floats, *, blocks: Integers, seed: int) -> dict[str
         for at in kept
     ]
     taken = {share: score >= falling[_place(share, len(y))] for share in _SHARES}
-    weights = drawn(blocks, seed=seed)
+    resamples = Resamples.of(blocks, seed=seed)
     lift = [
-        {"rows": float(each.mean()), **vars(_lift(y, each, blocks=blocks, weights=weights))}
-        for each in taken.values()
+        {"rows": float(each.mean()), **vars(_lift(y, each, resamples))} for each in taken.values()
     ]
     return {"share_true": total / len(y), "points": points, "lift": lift}
 
@@ -64,10 +63,10 @@ def _place(share: float, rows: int) -> int:
     return max(0, int(np.ceil(share * rows)) - 1)
 
 
-def _lift(y: Floats, taken: Booleans, *, blocks: Integers, weights: Floats) -> Interval:
+def _lift(y: Floats, taken: Booleans, resamples: Resamples) -> Interval:
     """The share of true rows among those that are taken, by that among all."""
-    rows, true = summed(np.ones(len(y)), blocks), summed(y, blocks)
-    hits, seen = summed(y * taken, blocks), summed(taken.astype(np.float64), blocks)
-    every = np.vstack([np.ones(len(rows)), weights])  # the first: all blocks once, for the value
-    above, below = (every @ hits) * (every @ rows), (every @ seen) * (every @ true)
-    return within(above[0] / below[0], above[1:], below[1:])
+    counted = np.ones(len(y)), y, y * taken, taken
+    rows, true, hits, seen = (resamples.summed(each) for each in counted)
+    value = (hits.sum() / seen.sum()) / (true.sum() / rows.sum())
+    of = resamples.weights
+    return resamples.within(float(value), (of @ hits) * (of @ rows), (of @ seen) * (of @ true))

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from headrace.evaluation.blocks import drawn, ratio, summed
 from headrace.evaluation.metrics import Floats, Integers
+from headrace.evaluation.resamples import Resamples
 
 _BINS = 10
 _FEWEST = 20  # rows of a bin, on the mean
@@ -61,12 +61,12 @@ def reliability(y: Floats, chance: Floats, *, blocks: Integers, seed: int) -> di
         seed: Of the resamples.
     """
     place = _binned(chance)
-    weights = drawn(blocks, seed=seed)
+    resamples = Resamples.of(blocks, seed=seed)
     bins, off = [], 0.0
     for number in np.unique(place):
         inside = place == number
         rows = int(inside.sum())
-        share = ratio(summed(y * inside, blocks), summed(inside * 1.0, blocks), weights)
+        share = resamples.ratio(y * inside, inside)
         told = float(chance[inside].mean())
         off += rows * abs(share.value - told)
         bins.append({"rows": rows, "score": told, **vars(share)})
@@ -82,7 +82,8 @@ def spiegelhalter(y: Floats, chance: Floats, *, blocks: Integers) -> Spiegelhalt
     terms = (y - chance) * (1 - 2 * chance)
     variance = float(((1 - 2 * chance) ** 2 * chance * (1 - chance)).sum())
     z = float(terms.sum()) / np.sqrt(variance) if variance > 0 else 0.0
-    sums = summed(terms, blocks)
+    _, place = np.unique(blocks, return_inverse=True)
+    sums = np.bincount(place, terms)
     spread = float((sums**2).sum())
     z_blocks = float(sums.sum()) / np.sqrt(spread) if spread > 0 and variance > 0 else 0.0
     return Spiegelhalter(float(z), _two_sided(z), float(z_blocks), _two_sided(z_blocks))

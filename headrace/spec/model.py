@@ -227,10 +227,28 @@ class Training(Declared):
         "none", description="how probabilities are corrected on validation; `auto` chooses"
     )
     trials: Annotated[int, Field(strict=True, ge=1, le=10_000)] = 6
+    sampler: Literal["tpe", "random", "grid"] = Field(
+        "tpe", description="how a trial's parameters are drawn, after the known strong ones"
+    )
+    scheduler: Literal["none", "rungs", "asha"] | None = Field(
+        None,
+        description="how poor trials end early; `asha` depends on timing; "
+        "`rungs` from 18 trials on where nothing is said",
+    )
+    search_time_limit: Limit | None = Field(
+        None, description="for all trials together; the result then depends on timing"
+    )
+    trial_time_limit: Limit = Field(
+        timedelta(hours=1), description="for one trial, which is then taken to hang, and has failed"
+    )
     seed: Annotated[int, Field(strict=True, ge=0, lt=2**32)] = 7
     first: Day
     every: Days
     allow: tuple[Allowance, ...] = Field((), description="findings of the audit that may stand")
+    slices: tuple[Name, ...] = Field((), description="features to judge the model by")
+    inspect: Annotated[bool, Field(strict=True)] = Field(
+        True, description="whether the shipped model is looked at from all sides"
+    )
 
 
 class Schedule(Declared):

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -16,11 +17,13 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from prefect import flow
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import FlowRunFilter, LogFilter
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from flows import artifacts, deployment, events
-from headrace.errors import SpecError, UsageError
+from flows import artifacts, deployment, events, lost_runs
+from headrace.errors import ChecksFailed, SpecError, UsageError
 from headrace.lake import Table
 from headrace.settings import Settings
 from headrace.spec import load
@@ -29,6 +32,7 @@ from headrace.stage import Outcome, StageResult
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 PREFECT = [str(Path(sys.executable).with_name("prefect"))]
+INFRA = Path(__file__).parents[2] / "infra"
 SCHEDULE = "schedule: {cron: '0 5 * * *'}"
 
 
@@ -38,15 +42,15 @@ def started(arguments, *, home, **variables):
         name: v for name, v in os.environ.items() if not name.startswith(("PREFECT_", "PYTHON"))
     }
     home.mkdir(exist_ok=True)
-    log = (home / f"{arguments[0]}.log").open("w")
-    return subprocess.Popen(
-        [*PREFECT, *arguments],
-        env={**kept, "PREFECT_HOME": str(home), "DO_NOT_TRACK": "1", **variables},
-        cwd=home,
-        stdout=log,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
+    with (home / f"{arguments[0]}.log").open("w") as log:
+        return subprocess.Popen(
+            [*PREFECT, *arguments],
+            env={**kept, "PREFECT_HOME": str(home), "DO_NOT_TRACK": "1", **variables},
+            cwd=home,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
 
 
 def end(process):
@@ -146,7 +150,7 @@ def test_deploying_again_changes_nothing_and_says_so(deployed, client, wanted):
     before = client.read_deployment_by_name("headrace/rides")
     applied = deployment.apply(client, wanted(), paused=None, create_pool=False)
     assert (applied.outcome, applied.changes) == ("unchanged", ())
-    assert not deployment.watch(client, wanted(), applied)
+    assert not lost_runs.watch(client, "rides", applied.id)
     assert client.read_deployment_by_name("headrace/rides").updated == before.updated
 
 
@@ -181,9 +185,44 @@ def test_a_schedule_that_is_none_is_an_error_of_the_file(deployed, client, wante
 def test_lost_runs_of_this_deployment_alone_are_ended_by_an_automation(deployed, client):
     [automation] = client.read_automations_by_name("headrace: lost runs of rides")
     trigger = automation.trigger
-    assert trigger.match_related["prefect.resource.id"] == f"prefect.deployment.{deployed['id']}"
-    assert trigger.within.total_seconds() == deployment.SILENCE_S
+    assert trigger.match_related["prefect.resource.id"] == [f"prefect.deployment.{deployed['id']}"]
+    assert trigger.within.total_seconds() == lost_runs.SILENCE_S
     assert automation.actions[0].state == "CRASHED"
+
+
+def test_the_files_of_infra_say_the_same_to_prefects_own_command(
+    deployed, client, home, server, wanted
+):
+    def prefect(*arguments):
+        done = started([*arguments], home=home, PREFECT_API_URL=server)
+        assert done.wait(120) == 0, (home / f"{arguments[0]}.log").read_text()
+
+    prefect("--no-prompt", "deploy", "--prefect-file", str(INFRA / "prefect.yaml"), "--all")
+    made = client.read_deployment_by_name("headrace/flight_delays")
+    assert not [
+        change
+        for change in deployment.changes(made, wanted())
+        if change.partition(":")[0] in {"at once", "collision", "environment", "entrypoint"}
+    ]
+    assert made.pull_steps == []
+    prefect("automation", "create", "--from-file", str(INFRA / "lost_runs.yaml"))
+    [ours] = client.read_automations_by_name("headrace: lost runs of rides")
+    [theirs] = client.read_automations_by_name("lost runs")
+    assert theirs.trigger.expect == ours.trigger.expect
+    assert theirs.actions == ours.actions
+
+
+def test_the_server_plans_runs_by_the_schedule(deployed, client):
+    """It plans none, and says so in its own log alone, where one of its libraries is too new."""
+
+    def planned():
+        runs = client.read_flow_runs(
+            flow_run_filter=FlowRunFilter(deployment_id={"any_": [deployed["id"]]})
+        )
+        return [run for run in runs if run.auto_scheduled]
+
+    runs = wait_until(planned, seconds=90)
+    assert {run.expected_start_time.hour for run in runs} == {5}
 
 
 def test_two_triggers_at_once_do_the_work_once_and_both_end_well(
@@ -215,6 +254,8 @@ def test_two_triggers_at_once_do_the_work_once_and_both_end_well(
     assert done.state.message.startswith("8,321 rows of 3 sources read")
     assert done.name.endswith(str(done.id)[-8:])
     assert set(done.tags) == {"headrace", "rides"}
+    logs = client.read_logs(LogFilter(flow_run_id={"any_": [done.id]}))
+    assert any(re.match(r"ingest +rides +done in .* 4,202 read", log.message) for log in logs)
     assert rides.lake.runs(done.name).is_dir()
     assert Table(rides.lake.bronze("rides")).version == 0
 
@@ -237,8 +278,13 @@ def trained(*, promoted):
     )
 
 
+def in_a_run(work):
+    """Prefect makes artifacts of runs only."""
+    flow(work, name="work")()
+
+
 def test_the_leaderboard_has_the_best_first_and_test_metrics_with_intervals(client):
-    artifacts.leaderboard(trained(promoted=True))
+    in_a_run(lambda: artifacts.leaderboard(trained(promoted=True)))
     [made] = [each for each in client.read_artifacts() if each.key == "rides-leaderboard"]
     rows = json.loads(made.data)
     assert [row["candidate"] for row in rows] == ["lightgbm", "class_prior"]
@@ -246,20 +292,28 @@ def test_the_leaderboard_has_the_best_first_and_test_metrics_with_intervals(clie
     assert "lightgbm wins." in made.description
 
 
-def test_the_summary_links_to_the_page_where_pages_are_served(client, rides, tmp_path):
+def test_the_summary_links_to_the_page_where_pages_are_served(client, rides):
     pipeline = load(rides.folder / "pipeline.yaml")
     result = trained(promoted=True)
     folder = rides.lake.runs("r1")
     folder.mkdir(parents=True)
     (folder / "train-rides-2014-01-10.json").write_text(json.dumps(result.to_json()))
     settings = Settings(lake=rides.lake.root, reports_url="https://reports.example/")
-    artifacts.of_run(
-        pipeline, rides.lake, run="r1", page=rides.lake.report("r1"), settings=settings
-    )
+    page = rides.lake.report("r1")
+    in_a_run(lambda: artifacts.of_run(pipeline, rides.lake, run="r1", page=page, settings=settings))
     made = {each.key: each for each in client.read_artifacts()}
     assert "https://reports.example/r1.html" in made["rides-report"].data
     assert made["rides-run"].data.startswith("Models trained, lightgbm promoted.")
     assert "**Gate**: lightgbm wins." in made["rides-run"].data
+
+
+def emitted(client, event):
+    def seen():
+        query = {"filter": {"event": {"name": [event]}}}
+        return client.request("POST", "/events/filter", json=query).json()["events"]
+
+    [found] = wait_until(seen, seconds=30)
+    return found["resource"]["prefect.resource.id"], found["payload"]["sentence"]
 
 
 @pytest.mark.parametrize(
@@ -273,15 +327,11 @@ def test_what_the_gate_decided_is_an_event_that_automations_can_await(
     client, promoted, event, resource
 ):
     events.decided(trained(promoted=promoted), run="r1")
+    assert emitted(client, event) == (resource, "lightgbm wins.")
 
-    def seen():
-        reply = client.request(
-            "POST",
-            "/events/filter",  # type: ignore[arg-type]
-            json={"filter": {"event": {"name": [event]}}},
-        )
-        return reply.json()["events"]
 
-    [found] = wait_until(seen, seconds=30)
-    assert found["resource"]["prefect.resource.id"] == resource
-    assert found["payload"]["sentence"] == "lightgbm wins."
+def test_a_batch_that_stays_unpublished_is_an_event(client):
+    error = ChecksFailed("a rule was broken", source="ends", hint="mend it")
+    events.unpublished("rides", "ends", error, run="r1")
+    told = emitted(client, "headrace.batch.unpublished")
+    assert told == ("headrace.source.rides.ends", "a rule was broken")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import logging
+import time
 
 import pytest
 from prefect.states import Completed, Failed
@@ -80,6 +81,27 @@ def test_a_run_whose_work_another_run_has_claimed_does_nothing_and_says_so(folde
     assert not lake.runs("r1").exists()
 
 
+def test_a_run_that_finds_nothing_to_do_says_so_and_leaves_nothing(folder):
+    lake = Lake(folder / "lake")
+    told = pipeline.fn(str(folder / "pipeline.yaml"), lake=str(lake.root), only="features")
+    assert told.name == "AlreadyDone"
+    assert told.message == "already done: nothing was run and nothing was written"
+    assert not (lake.root / "runs").exists()
+
+
+def test_work_is_what_is_wanted_and_not_done(folder):
+    def has_work(**wanted):
+        request = Request(
+            load(folder / "pipeline.yaml"), Settings(lake=folder / "lake"), "r", **wanted
+        )
+        return Execution(request).has_work
+
+    assert has_work()
+    assert has_work(only="ingest")
+    assert has_work(only="report")
+    assert not has_work(only="features")
+
+
 def test_progress_prints_a_line_per_stage_that_ended():
     console = Console(file=io.StringIO(), width=200)
     with progress(console):
@@ -88,6 +110,21 @@ def test_progress_prints_a_line_per_stage_that_ended():
     lines = [line for line in console.file.getvalue().splitlines() if line.strip()]
     assert len(lines) == 1
     assert lines[0].endswith("s  ingest rides done in 1 s")
+
+
+def test_progress_of_a_long_stage_prints_no_line():
+    console = Console(file=io.StringIO())
+    with progress(console):
+        LOG.info("3 / 40 trials, best so far roc_auc 0.7 by lightgbm", extra={"ongoing": "train"})
+    assert "trials" not in console.file.getvalue()
+
+
+def test_progress_of_a_long_stage_is_seen_on_a_terminal():
+    console = Console(file=io.StringIO(), force_terminal=True, width=100)
+    with progress(console):
+        LOG.info("3 / 40 trials", extra={"ongoing": "train"})
+        time.sleep(0.3)
+    assert "train: 3 / 40 trials" in console.file.getvalue()
 
 
 def test_progress_keeps_brackets_in_a_reason():

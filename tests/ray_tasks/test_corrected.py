@@ -13,9 +13,12 @@ from headrace.errors import TrainingError
 from headrace.evaluation import history
 from headrace.lake import Table
 from headrace.models import registry
+from headrace.models.algorithms import named
 from headrace.models.decision import ClassRule
+from headrace.models.model import Model, Recipe
 from headrace.settings import Settings
 from headrace.spec.model import Pipeline
+from ray_tasks.corrected import corrected
 from ray_tasks.examples import read
 from ray_tasks.score import score
 from ray_tasks.train import train
@@ -140,3 +143,16 @@ def test_values_are_predicted_higher_where_too_little_costs_more(
     assert winner["role"] == "winner"
     assert all(each["saved"]["low"] > 0 for each in others)
     assert "calibration" not in result.detail
+
+
+def test_a_model_that_says_nan_is_refused_before_it_is_corrected(
+    lake, declared, gold, days, moment
+):
+    gold(lake, days)
+    pipeline = declared_with(declared, costs=COSTS)
+    examples = read(lake, pipeline, moment=moment)
+    form = named("class_prior").needs.categories
+    encoding = examples.encodings([form])[form]
+    recipe = Recipe("flights", "late", "class_prior", {}, 7, "", "", "")
+    with pytest.raises(TrainingError, match="class_prior predicts NaN"):
+        corrected(pipeline, examples, Model(recipe, encoding, {"prior": float("nan")}))

@@ -34,6 +34,10 @@ def training_problems(parts: Parts) -> Findings:
         for index, allowance in enumerate(parts.training.allow):
             at: Loc = ("training", "allow", index, "columns")
             yield from _columns(allowance.columns, parts, at=at)
+        features = [name for name, _ in parts.named]
+        for index, name in enumerate(parts.training.slices):
+            if features and name not in features:
+                yield ("training", "slices", index), unknown("feature", name, features)
     if parts.split is not None:
         yield from _columns(parts.split.groups, parts, at=("split", "groups"))
     if parts.schedule is not None and (problem := cron_problem(parts.schedule.cron)):
