@@ -34,7 +34,17 @@ from flows import (
     temporary_server,
     upkeep,
 )
-from flows.options import DEFAULT, ERR, EXIT_CODES, OUT, File, LakeFolder, settings_of
+from flows.options import (
+    DEFAULT,
+    ERR,
+    EXIT_CODES,
+    OUT,
+    AsJson,
+    File,
+    LakeFolder,
+    emit,
+    settings_of,
+)
 from flows.progress import progress
 from headrace import runs
 from headrace.errors import UsageError
@@ -74,13 +84,20 @@ INTERRUPTED, TERMINATED = 130, 143  # exit codes of a shell: 128 + the signal; t
 
 
 @app.command()
-def validate(file: File = DEFAULT) -> None:
+def validate(file: File = DEFAULT, as_json: AsJson = False) -> None:
     """Reads a pipeline file and says everything that is wrong with it. Starts no engine.
 
     Example: `headrace validate examples/flight_delays/pipeline.yaml`
     """
     from headrace.spec import load
+    from headrace.spec import validate as problems_of
 
+    if as_json:
+        problems = problems_of(file)
+        emit({"valid": not problems, "problems": [vars(problem) for problem in problems]})
+        if problems:
+            raise typer.Exit(UsageError.exit_code)
+        return
     pipeline = load(file)
     features = len(pipeline.features.names)
     rules = sum(map(len, pipeline.checks.values()))
@@ -94,6 +111,7 @@ def plan(
     file: File = DEFAULT,
     lake: LakeFolder = None,
     every: Annotated[bool, typer.Option("--all", help="One line per unit.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Says what a run would do, and why. Starts no engine and changes nothing.
 
@@ -102,6 +120,9 @@ def plan(
     from headrace.spec import load
 
     stages = _plan(load(file), settings_of(lake))
+    if as_json:
+        emit([vars(stage) for stage in stages])
+        return
     OUT.print(_grid(stages, every=every))
     outcomes = Counter(stage.outcome for stage in stages)
     if outcomes[Outcome.MISSING] or outcomes[Outcome.WAITING]:
@@ -220,7 +241,7 @@ def backfill(
 
 
 @app.command()
-def models(file: File = DEFAULT, lake: LakeFolder = None) -> None:
+def models(file: File = DEFAULT, lake: LakeFolder = None, as_json: AsJson = False) -> None:
     """Lists the models of a pipeline, newest last, and which one is champion.
 
     Example: `headrace models examples/flight_delays/pipeline.yaml`
@@ -231,6 +252,11 @@ def models(file: File = DEFAULT, lake: LakeFolder = None) -> None:
 
     pipeline, place = load(file), Lake(settings_of(lake).lake)
     rows = registry.promotions(place, pipeline.name)
+    if as_json:
+        records = [registry.record(place, pipeline.name, row.model) for row in rows]
+        pairs = zip(rows, records, strict=True)
+        emit([{**vars(row), "algorithm": told["algorithm"]} for row, told in pairs])
+        return
     if not rows:
         OUT.print("no model yet; next: `headrace run`")
         return
@@ -250,6 +276,7 @@ def models(file: File = DEFAULT, lake: LakeFolder = None) -> None:
 def report(
     lake: LakeFolder = None,
     show: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Says where the page of the last run is.
 
@@ -262,7 +289,10 @@ def report(
     if page is None:
         message = "there is no report yet"
         raise UsageError(message, hint="`headrace run FILE` writes one")
-    OUT.print(page.as_posix(), soft_wrap=True)
+    if as_json:
+        emit({"run": page.stem, "page": page.as_posix()})
+    else:
+        OUT.print(page.as_posix(), soft_wrap=True)
     if show:
         webbrowser.open(page.as_uri())
 
@@ -273,6 +303,7 @@ def doctor(
     repair: Annotated[
         bool, typer.Option("--repair", help="Fetch missing or damaged jars, rebuild the archive.")
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Looks at Java, jars, versions, disk and memory, and says what to do about each finding.
 
@@ -284,7 +315,7 @@ def doctor(
     if repair:
         from spark_jobs.prepare import prepare
 
-        with OUT.status("fetching jars and building the class-data archive, up to a minute"):
+        with ERR.status("fetching jars and building the class-data archive, up to a minute"):
             prepare(settings)
     findings = diagnose(settings)
     grid = Grid()
@@ -294,10 +325,14 @@ def doctor(
     for finding in findings:
         state = f"[{colours[finding.state]}]{finding.state}[/]"
         grid.add_row(state, finding.name, escape(finding.found), escape(finding.advice))
-    OUT.print(grid)
     failed = sum(finding.state == "fail" for finding in findings)
+    if as_json:
+        emit([vars(finding) for finding in findings])
+    else:
+        OUT.print(grid)
+        told = "must be mended first" if failed else "next: `headrace validate FILE`"
+        OUT.print(f"{failed} finding(s) {told}" if failed else told)
     if failed:
-        OUT.print(f"{failed} finding(s) must be mended first")
         raise typer.Exit(1)
 
 

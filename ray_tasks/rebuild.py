@@ -181,7 +181,7 @@ def differing_features(
 def _predicted(pipeline: Pipeline, model: Model, rows: pa.Table, schema: pa.Schema) -> pa.Table:
     target = schema.field(pipeline.target.name)
     fields = score_fields(pipeline.target.task, target)
-    columns = score_columns(model.predict(rows), model.classes, target)
+    columns = score_columns(model.predict(rows), model, target)
     return pa.table(columns, schema=pa.schema(fields))
 
 

@@ -92,8 +92,8 @@ def feeds(places: Sequence[Path]) -> list[Feed]:
     groups: dict[tuple[Path, str, str, tuple[str, ...]], list[Path]] = {}
     for path in found:
         kind = FORMATS[_suffix(path)]
-        delimiter, columns = _header(path, kind)
-        groups.setdefault((path.parent, kind, delimiter, columns), []).append(path)
+        delimiter, names = _header(path, kind)
+        groups.setdefault((path.parent, kind, delimiter, names), []).append(path)
     per_folder = [folder for folder, *_ in groups]
     asked = {place.absolute() for place in places}
     taken: set[str] = set()
@@ -227,7 +227,7 @@ def _spread(paths: Sequence[Path]) -> list[Path]:
 def _lines(path: Path, *, blocks: int) -> Iterator[str]:
     """Whole lines of a file's head, and of some blocks further on."""
     with ExitStack() as stack:
-        file: BinaryIO = stack.enter_context(path.open("rb"))
+        file: BinaryIO | gzip.GzipFile = stack.enter_context(path.open("rb"))
         if path.suffix == ".gz":
             file = stack.enter_context(gzip.open(file))
         head = file.read(_HEAD_BYTES + 1)

@@ -164,8 +164,8 @@ def _alone(seen: Sequence[Source]) -> tuple[Source, Source, tuple[str, ...]]:
         )
     one = max(able, key=lambda each: each.feed.rows)
     moments = _moments(one)
-    able = [name for name, column in one.columns.items() if _can_be_key(column)]
-    key = _key(list(one.columns), [one]) or tuple(able[:_MOST_KEY])
+    could = [name for name, column in one.columns.items() if _can_be_key(column)]
+    key = _key(list(one.columns), [one]) or tuple(could[:_MOST_KEY])
     rows = _with(one, key=key, event_time=moments[0])
     outcomes = _with(
         one,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -58,3 +59,37 @@ def test_a_shell_completes_what_is_there(monkeypatch, capsys, folder, words, off
     for run in ("2014-01-05T05-00-00-aaaa", "2014-01-06T05-00-00-bbbb"):
         (folder / "lake" / "runs" / run).mkdir(parents=True)
     assert completed(monkeypatch, capsys, words) == offered
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["validate"],
+        ["plan"],
+        ["models"],
+        ["verify"],
+        ["history", "rides"],
+        ["doctor"],
+        ["explain", "id=4"],
+        ["rebuild", "--all"],
+        ["errors"],
+        ["algorithms"],
+    ],
+)
+def test_json_is_one_document_and_nothing_else(headrace, scored, folder, words):
+    scored()
+    (folder / "landing" / "weather").mkdir()
+    (folder / "landing" / "weather" / "a.csv").write_text("line,seen,rain\n")
+    _, out, err = headrace(*words, "--json")
+    assert json.loads(out)
+    assert len(out.splitlines()) == 1
+    assert err == ""
+
+
+def test_a_wrong_file_is_told_as_json_with_exit_code_2(headrace, folder):
+    text = (folder / "pipeline.yaml").read_text()
+    (folder / "pipeline.yaml").write_text(text.replace("rows: rides", "rows: ridse"))
+    code, out, _ = headrace("validate", "--json")
+    (problem,) = json.loads(out)["problems"]
+    assert (code, problem["path"]) == (2, "features.rows")
+    assert "did you mean 'rides'?" in problem["message"]
