@@ -17,7 +17,7 @@ demo: $(ready) ## run the flight delays example, from landing files to scores an
 	@.venv/bin/headrace run $(example)/pipeline.yaml
 
 notebooks: $(ready) ## run the notebooks on the lake of the example: notebooks/*.ipynb
-	@cd notebooks && for each in *.py; do \
+	@cd notebooks && export PATH="$(CURDIR)/.venv/bin:$$PATH" && for each in *.py; do \
 	  ../.venv/bin/jupytext --quiet --set-kernel python3 --to ipynb --execute --output $${each%.py}.ipynb $$each || exit 1; \
 	  echo "notebooks/$${each%.py}.ipynb"; done
 
