@@ -7,14 +7,19 @@ python := .venv/bin/python -P
 ready := .venv/.ready
 example := examples/flight_delays
 
-.PHONY: help demo test check docs crash bench clean
+.PHONY: help demo examples test check docs crash bench clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
 
 demo: $(ready) ## run the flight delays example, from landing files to scores and a report
 	@$(python) $(example)/make_landing.py
 	@.venv/bin/headrace run $(example)/pipeline.yaml
+
+examples: demo ## run every example: flights, then air fares
+	@for name in air_fares; do \
+	    $(python) examples/$$name/make_landing.py && \
+	    .venv/bin/headrace run examples/$$name/pipeline.yaml || exit 1; done
 
 test: $(ready) ## run all tests in random order, in two processes; ARGS="-m 'not spark'" and the like go to pytest
 	@$(python) -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder $(ARGS)
@@ -36,8 +41,8 @@ crash: $(ready) ## kill runs at random times, two at once, and look at what stan
 bench: $(ready) ## measure each stage: time, CPU, memory, rows
 	@$(python) benchmarks/stages.py
 
-clean: ## remove the lake and the landing files of the example
-	rm -rf lake $(example)/landing
+clean: ## remove the lake and the landing files of the examples
+	rm -rf lake examples/*/landing
 
 # One environment for all targets, so that none takes away what another needs.
 $(ready): pyproject.toml uv.lock spark_jobs/conf/jars.lock.json infra/set_up.sh
