@@ -16,8 +16,8 @@ demo: $(ready) ## run the flight delays example, from landing files to scores an
 	@$(python) $(example)/make_landing.py
 	@.venv/bin/headrace run $(example)/pipeline.yaml
 
-examples: demo ## run every example: flights, then air fares
-	@for name in air_fares; do \
+examples: demo ## run every example: flights, then air fares and house sales
+	@for name in air_fares house_sales; do \
 	    $(python) examples/$$name/make_landing.py && \
 	    .venv/bin/headrace run examples/$$name/pipeline.yaml || exit 1; done
 
