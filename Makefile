@@ -7,7 +7,7 @@ python := .venv/bin/python -P
 ready := .venv/.ready
 example := examples/flight_delays
 
-.PHONY: help demo notebooks test check docs crash bench clean
+.PHONY: help demo examples notebooks test check docs crash bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
@@ -15,6 +15,11 @@ help: ## list the targets
 demo: $(ready) ## run the flight delays example, from landing files to scores and a report
 	@$(python) $(example)/make_landing.py
 	@.venv/bin/headrace run $(example)/pipeline.yaml
+
+examples: demo ## run every example: flights, then air fares and house sales
+	@for name in air_fares house_sales; do \
+	    $(python) examples/$$name/make_landing.py && \
+	    .venv/bin/headrace run examples/$$name/pipeline.yaml || exit 1; done
 
 notebooks: $(ready) ## run the notebooks on the lake of the example: notebooks/*.ipynb
 	@cd notebooks && export PATH="$(CURDIR)/.venv/bin:$$PATH" && for each in *.py; do \
@@ -41,8 +46,8 @@ crash: $(ready) ## kill runs at random times, two at once, and look at what stan
 bench: $(ready) ## measure each stage: time, CPU, memory, rows
 	@$(python) benchmarks/stages.py
 
-clean: ## remove the lake and the landing files of the example
-	rm -rf lake $(example)/landing
+clean: ## remove the lake and the landing files of the examples
+	rm -rf lake examples/*/landing
 
 # One environment for all targets, so that none takes away what another needs.
 $(ready): pyproject.toml uv.lock spark_jobs/conf/jars.lock.json infra/set_up.sh
