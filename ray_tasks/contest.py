@@ -15,7 +15,7 @@ from headrace.evaluation.intervals import LEVEL, Judged, judged
 from headrace.evaluation.metrics import Metric, measured
 from headrace.lake import Lake
 from headrace.models import registry
-from headrace.models.algorithms.algorithm import Samples
+from headrace.models.algorithms.algorithm import Parameters, Samples
 from headrace.models.encoding import Encoding, Form
 from headrace.models.model import Model, Recipe
 from headrace.models.registry import Aliases
@@ -140,6 +140,27 @@ def contest(training: Training, lake: Lake, searched: Sequence[Searched]) -> Con
     return Contest(models, roles, found, decision, champion.digest if champion else None, notes)
 
 
+def recipe(
+    pipeline: Pipeline,
+    examples: Examples,
+    *,
+    moment: date,
+    algorithm: str,
+    parameters: Parameters,
+) -> Recipe:
+    """What a model of this training is made of."""
+    return Recipe(
+        pipeline=pipeline.name,
+        target=pipeline.target.name,
+        algorithm=algorithm,
+        parameters=dict(parameters),
+        seed=pipeline.training.seed,
+        moment=pipeline.at(moment).astimezone(UTC).isoformat(),
+        data=examples.data,
+        spec=digest_of(pipeline),
+    )
+
+
 def leaderboard(
     training: Training, searched: Sequence[Searched], met: Contest
 ) -> list[dict[str, Any]]:
@@ -185,6 +206,8 @@ def _first(searched: Sequence[Searched], metric: Metric) -> Searched:
 
 def _final(training: Training, searched: Searched) -> Model:
     """The best trial's parameters, fitted on all training rows with what validation found."""
+    if searched.model is not None:
+        return searched.model
     algorithm, pipeline = searched.algorithm, training.pipeline
     form = algorithm.needs.categories
     with threadpool_limits(1):
@@ -195,17 +218,14 @@ def _final(training: Training, searched: Searched) -> Model:
             validation=None,
             metric=training.metric,
         )
-    recipe = Recipe(
-        pipeline=pipeline.name,
-        target=pipeline.target.name,
+    made = recipe(
+        pipeline,
+        training.examples,
+        moment=training.moment,
         algorithm=algorithm.name,
-        parameters=dict(searched.parameters),
-        seed=pipeline.training.seed,
-        moment=training.at.isoformat(),
-        data=training.examples.data,
-        spec=digest_of(pipeline),
+        parameters=searched.parameters,
     )
-    return Model(recipe, training.encodings[form], fitted.estimator, training.examples.classes)
+    return Model(made, training.encodings[form], fitted.estimator, training.examples.classes)
 
 
 def _champion(training: Training, lake: Lake) -> tuple[Model | None, tuple[str, ...]]:

@@ -16,6 +16,7 @@ from ray import tune
 from headrace.errors import EngineLost, TrainingError
 from headrace.evaluation.metrics import Metric
 from headrace.models.algorithms.algorithm import Algorithm, Parameters
+from headrace.models.model import Model
 from ray_tasks.suggest import Plan, Suggestions
 from ray_tasks.trial import Problem, Trial
 
@@ -36,6 +37,7 @@ class Searched:
         trials: How many there were.
         failed: How many of them ended in an error, or with a metric that is not finite.
         seconds: Of all fits together.
+        model: The model, where it is fitted on all training rows already; else None.
     """
 
     algorithm: Algorithm
@@ -44,6 +46,7 @@ class Searched:
     trials: int
     failed: int
     seconds: float
+    model: Model | None = None
 
 
 def shared(problem: Problem) -> tuple[ray.ObjectRef[Problem], Problem]:
@@ -104,7 +107,8 @@ def search(
     finally:
         shutil.rmtree(storage, ignore_errors=True)
     searched = [_best(plan) for plan in plans]
-    if not any(each.values for each in searched if not each.algorithm.baseline):
+    tried = [each for each in searched if not each.algorithm.baseline]
+    if tried and not any(each.values for each in tried):
         # fit() itself does not raise, neither for lost trials nor for failed ones.
         reasons = {str(error).strip().splitlines()[-1] for error in results.errors}
         reasons |= {reason for plan in plans for reason in plan.errors}

@@ -15,15 +15,18 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
 from headrace import command, faults
+from headrace.errors import TrainingError
 from headrace.evaluation import history
 from headrace.evaluation.audit.gold import audit_gold
 from headrace.evaluation.audit.judgement import Judgement
 from headrace.lake import Lake
-from headrace.models import provenance, registry
+from headrace.models import candidates, provenance, registry
 from headrace.models.algorithms import baselines, named
 from headrace.models.algorithms.algorithm import Algorithm, Parameters
 from headrace.models.registry import Alias
+from headrace.models.shards import content, training_shard
 from headrace.settings import Settings
+from headrace.spec.digest import digest_of
 from headrace.spec.model import Pipeline
 from headrace.stage import Outcome, StageResult
 from ray_tasks.cluster import connected
@@ -88,6 +91,8 @@ def train(
             trials=pipeline.training.trials,
             storage=lake.runs(run) / f"tune-{moment}",
         )
+        searched += _wide(pipeline, lake, examples, moment=moment, run=run)
+        searched += _left_by_spark(pipeline, lake, examples, moment=moment)
         training = Training(pipeline, moment, examples, encodings, problem.train, aliases)
         met = contest(training, lake, searched)
     result = _result(training, searched, met, audited)
@@ -96,6 +101,7 @@ def train(
     result = replace(result, seconds=seconds, tables=tables)
     now = datetime.now(UTC)
     kept = history.keep(lake, result, moment=training.at, run=run, evaluated_at=now)
+    candidates.drop(lake, pipeline.name, moment=training.at.isoformat())
     if not kept.made:  # another run trained for the moment meanwhile: what it told stands
         told = history.recall(lake, pipeline.name, moment.isoformat()) or result
         return replace(told, outcome=Outcome.ALREADY_DONE, seconds=seconds)
@@ -136,10 +142,79 @@ def _algorithms(pipeline: Pipeline) -> dict[str, Any]:
     """Baselines first, then the declared algorithms in order."""
     entries = [
         *baselines(pipeline.target.task),
-        *(named(name) for name in pipeline.training.algorithms),
+        *(
+            named(name)
+            for name in pipeline.training.algorithms
+            if name not in pipeline.training.engines
+        ),
         *_preset(pipeline),
     ]
     return {entry.name: entry for entry in entries}
+
+
+def _wide(
+    pipeline: Pipeline, lake: Lake, examples: Examples, *, moment: date, run: str
+) -> list[Searched]:
+    """The candidates that several workers fit together, in order."""
+    from ray_tasks import parallel
+
+    engines = pipeline.training.engines
+    chosen = [name for name in pipeline.training.algorithms if engines.get(name) == "ray_train"]
+    if not chosen:
+        return []
+    wide = parallel.shared_out(lake, pipeline, examples)
+    return [
+        parallel.fit(
+            wide,
+            named(name),
+            pipeline,
+            examples,
+            moment=moment,
+            storage=lake.runs(run) / f"fit-{name}-{moment}",
+        )
+        for name in chosen
+    ]
+
+
+def _left_by_spark(
+    pipeline: Pipeline, lake: Lake, examples: Examples, *, moment: date
+) -> list[Searched]:
+    """The candidates that the stage `fit` has left in the lake, in order.
+
+    Raises:
+        TrainingError: One is not there, or is of other data or another pipeline file.
+    """
+    from headrace.evaluation.metrics import measured
+    from ray_tasks.search import Searched
+
+    engines, found = pipeline.training.engines, []
+    for name in (name for name in pipeline.training.algorithms if engines.get(name) == "spark"):
+        model = candidates.find(
+            lake,
+            pipeline.name,
+            algorithm=name,
+            moment=pipeline.at(moment).astimezone(UTC).isoformat(),
+            data=content(training_shard(lake, pipeline, moment=moment).files),
+            spec=digest_of(pipeline),
+        )
+        if model is None:
+            message = f"Spark has left no {name} for {moment} of the data as it is now"
+            hint = "`headrace run` fits it first; alone it is `python -P -m spark_jobs.fit`"
+            raise TrainingError(message, pipeline=pipeline.name, hint=hint)
+        part = examples.parts.validation
+        score = examples.predicted(model, part)
+        found.append(
+            Searched(
+                algorithm=model.algorithm,
+                parameters=model.recipe.parameters,
+                values=measured(examples.y[part.rows], score, model.classes.task),
+                trials=1,
+                failed=0,
+                seconds=float(model.record["seconds"]),
+                model=replace(model, record={}),
+            )
+        )
+    return found
 
 
 def _preset(pipeline: Pipeline) -> list[Algorithm]:
@@ -189,13 +264,21 @@ def _rows(examples: Examples) -> dict[str, int]:
         "target_known_too_late": sum(part.known_too_late for part in parts),
         "infinite_feature": examples.infinite,
         **({"infinite_target": examples.infinite_target} if examples.infinite_target else {}),
+        **({"not_sampled": examples.unread} if examples.unread else {}),
     }
 
 
 def _left_out(examples: Examples) -> tuple[str, ...]:
-    count = examples.infinite_target
-    told = f"{count:,} rows were left out: their target is infinite or NaN"
-    return (told,) if count else ()
+    told = []
+    if count := examples.infinite_target:
+        told.append(f"{count:,} rows were left out: their target is infinite or NaN")
+    if count := examples.unread:
+        read = len(examples.parts.train.rows)
+        told.append(
+            f"one node read {read:,} training rows, by a hash of their key; `training.sample` left "
+            f"{count:,} of the part out, which `training.engines` alone read"
+        )
+    return tuple(told)
 
 
 def _publish(

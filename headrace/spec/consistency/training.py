@@ -7,7 +7,7 @@ import re
 from headrace.evaluation.metric import METRICS
 from headrace.spec.model import Target, Training
 from headrace.spec.parts import Parts
-from headrace.spec.problems import Findings, Loc, listed, near, shown, unknown
+from headrace.spec.problems import KEY, Findings, Loc, listed, near, shown, unknown
 
 _MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 _WEEKDAYS = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"]
@@ -27,10 +27,13 @@ def training_problems(parts: Parts) -> Findings:
         yield from _algorithms(parts.training.algorithms, parts.target)
         if not parts.training.algorithms and parts.training.preset is None:
             yield ("training", "algorithms"), "name at least one algorithm, or a `preset`"
+        yield from _engines(parts.training)
         yield from _metric(parts.training, parts.target)
         for index, allowance in enumerate(parts.training.allow):
             at: Loc = ("training", "allow", index, "columns")
             yield from _columns(allowance.columns, parts, at=at)
+        if parts.training.engines and parts.split and str(parts.split.kind) != "time":
+            yield ("split", "kind"), "`training.engines` read whole intervals: take `kind: time`"
     if parts.split is not None:
         yield from _columns(parts.split.groups, parts, at=("split", "groups"))
     if parts.schedule is not None and (problem := cron_problem(parts.schedule.cron)):
@@ -71,6 +74,21 @@ def _algorithms(algorithms: tuple[str, ...], target: Target | None) -> Findings:
         elif name not in able:
             told = f"{name} cannot learn a {task} target; there is {listed(able)}"
             yield ("training", "algorithms", index), told
+
+
+def _engines(training: Training) -> Findings:
+    """Engines of algorithms that are not trained, or that no such engine fits."""
+    from headrace.models.algorithms import CATALOGUE
+
+    for name, engine in training.engines.items():
+        at: Loc = ("training", "engines", name)
+        offered = next((entry.engines for entry in CATALOGUE if entry.name == name), ())
+        if name not in training.algorithms:
+            yield (*at, KEY), unknown("algorithm", name, training.algorithms)
+        elif engine not in offered:
+            able = f"its engine is {listed(offered)}" if offered else "it fits on one node alone"
+            others = [entry.name for entry in CATALOGUE if engine in entry.engines]
+            yield at, f"{engine} does not fit {name}: {able}; {engine} fits {listed(others)}"
 
 
 def cron_problem(cron: str) -> str | None:

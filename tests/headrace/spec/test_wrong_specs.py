@@ -78,6 +78,18 @@ def test_a_part_of_a_wrong_shape_draws_no_problems_after_it(tmp_path, monkeypatc
     ]
 
 
+def test_an_engine_that_does_not_fit_an_algorithm_is_told_with_what_it_fits(tmp_path, monkeypatch):
+    engines = "engines: {lightgbm: spark, logistic_regresion: spark}"
+    text = SHOP.replace("lightgbm]", "lightgbm], " + engines)
+    told = problems_of(text, tmp_path, monkeypatch)
+    assert [line.partition(" ")[2] for line in told] == [
+        "training.engines.lightgbm: spark does not fit lightgbm: its engine is ray_train; "
+        "spark fits elastic_net, lasso, linear_regression, logistic_regression, ridge",
+        "training.engines.logistic_regresion: no algorithm 'logistic_regresion'; "
+        "did you mean 'logistic_regression'?",
+    ]
+
+
 @pytest.mark.parametrize(
     ("task", "value", "algorithm"),
     [
