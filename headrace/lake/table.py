@@ -219,12 +219,17 @@ class Table:
             read = 0
             try:
                 with pq.ParquetFile(
-                    self.path / file.path, page_checksum_verification=True, buffer_size=_BUFFER
+                    self.path / file.path,
+                    page_checksum_verification=True,
+                    buffer_size=_BUFFER,
+                    pre_buffer=False,  # else whole row groups are held
                 ) as parquet:
                     held = [name for name in columns if name in parquet.schema_arrow.names]
                     for batch in parquet.iter_batches(rows, columns=held, use_threads=False):
                         read += batch.num_rows
                         yield self._whole(batch, columns, file)
+            except pa.ArrowMemoryError:  # an error of Arrow's, too, and no fault of the file
+                raise
             except (OSError, pa.ArrowException) as error:
                 message = f"a data file cannot be read: {error}"
                 raise self._corrupt(message, file=file.path) from error
