@@ -7,7 +7,7 @@ python := .venv/bin/python -P
 ready := .venv/.ready
 example := examples/flight_delays
 
-.PHONY: help demo test check crash bench clean
+.PHONY: help demo test check docs crash bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' Makefile
@@ -24,6 +24,11 @@ check: $(ready) ## lint, format, import layers, types
 	@.venv/bin/ruff format --check .
 	@.venv/bin/lint-imports
 	@.venv/bin/mypy
+
+docs: $(ready) ## build the documentation as a site, without a network: site/index.html
+	@$(python) -m headrace.reference docs/reference
+	@$(python) -m headrace.models.pages docs/algorithms
+	@.venv/bin/zensical build --clean --strict
 
 crash: $(ready) ## kill runs at random times, two at once, and look at what stands; about an hour
 	@$(python) tests/reliability/crash.py $(ARGS)

@@ -4,19 +4,25 @@
 
 Each day 200 orders and 200 visits come, 30 days of history are averaged, and the results of the day
 before become known. All days run in one Spark session: `ingest` and `check` of three sources, what
-is due, `features`. Prints medians of thirty days at a time.
+is due, `features`. Prints medians of thirty days at a time. The lake is copied as it was on day 30;
+at the end both lakes take further days in turn, so that a noisy machine is as noisy to either.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 
@@ -28,6 +34,9 @@ from headrace.spec import load
 from headrace.stage import Outcome
 from spark_jobs import check, features, ingest
 from spark_jobs.session import open_session
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 SPEC = """
 name: daily
@@ -52,7 +61,37 @@ training: {algorithms: [logistic_regression], first: 2029-12-01, every: 31 days}
 """
 FIRST = datetime(2024, 1, 1, 8, tzinfo=UTC)
 ROWS = 200
-SPAN = 30  # days whose median is printed
+SPAN = 30  # days whose median is printed, and the past of the lake that is kept aside
+PAIRS = 15  # further days of either lake, in turn
+COLUMNS = ("ingest and check", "plan", "features", "processors")
+
+
+@dataclass(frozen=True)
+class Site:
+    """A folder with a pipeline, its landing files and its lake."""
+
+    folder: Path
+
+    def pass_day(self, spark: SparkSession, day: int) -> dict[str, float]:
+        """Delivers a day and works it up; seconds by column."""
+        deliver(self.folder, day)
+        pipeline, lake = load(self.folder / "pipeline.yaml"), Lake(self.folder / "lake")
+        busy = _processors()
+        marks = [time.monotonic()]
+        now = datetime.now(UTC)
+        for source, declared in pipeline.sources.items():
+            landing = plan.look_at(pipeline, lake, source)
+            ingest.ingest(spark, lake, source, source=declared, landing=landing, now=now)
+            check.check(spark, lake, source, pipeline=pipeline, landing=landing, run="r", now=now)
+        marks.append(time.monotonic())
+        due = features_due(pipeline, lake)
+        marks.append(time.monotonic())
+        built = features.build(spark, lake, pipeline=pipeline, due=due)
+        marks.append(time.monotonic())
+        if (built.outcome, built.rows["built"]) != (Outcome.DONE, ROWS):
+            sys.exit(f"day {day}: {built.outcome}, {built.rows}")
+        took = [end - start for start, end in pairwise(marks)]
+        return dict(zip(COLUMNS, [*took, _processors() - busy], strict=True))
 
 
 def deliver(folder: Path, day: int) -> None:
@@ -83,44 +122,40 @@ def deliver(folder: Path, day: int) -> None:
 
 
 def main() -> None:
-    """Prints a line for each thirty days."""
+    """Prints a line for each thirty days, and how both lakes compare at the end."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--days", type=int, default=365)
     given = parser.parse_args()
     engine_environment()
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        (folder / "pipeline.yaml").write_text(SPEC)
-        pipeline, lake = load(folder / "pipeline.yaml"), Lake(folder / "lake")
-        took: dict[str, list[float]] = {"ingest and check": [], "plan": [], "features": []}
-        busy: list[float] = []
-        with open_session(Settings(lake=lake.root)) as spark:
+        long, short = Site(Path(name) / "long"), Site(Path(name) / "short")
+        long.folder.mkdir()
+        (long.folder / "pipeline.yaml").write_text(SPEC)
+        with open_session(Settings(lake=long.folder / "lake")) as spark:
+            days: list[dict[str, float]] = []
             for day in range(given.days):
-                deliver(folder, day)
-                before = _processors()
-                marks = [time.monotonic()]
-                now = datetime.now(UTC)
-                for source, declared in pipeline.sources.items():
-                    landing = plan.look_at(pipeline, lake, source)
-                    ingest.ingest(spark, lake, source, source=declared, landing=landing, now=now)
-                    check.check(
-                        spark, lake, source, pipeline=pipeline, landing=landing, run="r", now=now
-                    )
-                marks.append(time.monotonic())
-                due = features_due(pipeline, lake)
-                marks.append(time.monotonic())
-                built = features.build(spark, lake, pipeline=pipeline, due=due)
-                marks.append(time.monotonic())
-                if (built.outcome, built.rows["built"]) != (Outcome.DONE, ROWS):
-                    sys.exit(f"day {day}: {built.outcome}, {built.rows}")
-                for column, start, end in zip(took, marks, marks[1:], strict=False):
-                    took[column].append(end - start)
-                busy.append(_processors() - before)
+                days.append(long.pass_day(spark, day))
+                if day + 1 == SPAN:
+                    shutil.copytree(long.folder, short.folder)
                 if (day + 1) % SPAN == 0 or day == given.days - 1:
-                    shown = {k: statistics.median(v[-SPAN:]) for k, v in took.items()}
-                    told = ", ".join(f"{k} {seconds:.2f} s" for k, seconds in shown.items())
-                    used = statistics.median(busy[-SPAN:])
-                    print(f"day {day + 1:>4}: {told}; processors {used:.2f} s", flush=True)
+                    print(f"day {day + 1:>4}: {_told(days[-SPAN:])}", flush=True)
+            if given.days <= SPAN:
+                return
+            pairs = [
+                (short.pass_day(spark, SPAN + each), long.pass_day(spark, given.days + each))
+                for each in range(PAIRS)
+            ]
+    print(f"after {SPAN} days: {_told([pair[0] for pair in pairs])}")
+    print(f"after {given.days} days: {_told([pair[1] for pair in pairs])}")
+    for column in COLUMNS:
+        ratios = sorted(late[column] / early[column] for early, late in pairs)
+        low, middle, high = (ratios[round(at * (PAIRS - 1))] for at in (0.25, 0.5, 0.75))
+        print(f"{column}: {middle:.2f} times (quartiles {low:.2f} to {high:.2f}, {PAIRS} pairs)")
+
+
+def _told(days: Sequence[Mapping[str, float]]) -> str:
+    medians = {column: statistics.median(day[column] for day in days) for column in COLUMNS}
+    return ", ".join(f"{column} {seconds:.2f} s" for column, seconds in medians.items())
 
 
 def _processors() -> float:

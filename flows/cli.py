@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from pydantic import ValidationError
@@ -22,7 +22,9 @@ from rich.table import Table as Grid
 from flows import (
     algorithms,
     audit,
+    deploy,
     export,
+    mirror,
     profiles,
     quarantine,
     sampling,
@@ -34,7 +36,7 @@ from flows.progress import progress
 from headrace import runs
 from headrace.errors import HeadraceError, UsageError
 from headrace.settings import Settings, engine_environment
-from headrace.stage import STAGES, Outcome, Stage
+from headrace.stage import STAGES, Outcome, Stage, StageName
 
 if TYPE_CHECKING:
     from headrace.spec.model import Pipeline
@@ -57,8 +59,9 @@ app.add_typer(audit.app)
 app.add_typer(profiles.app)
 app.add_typer(algorithms.app)
 app.add_typer(export.app)
+app.add_typer(deploy.app)
+app.add_typer(mirror.app)
 
-StageName = Literal["ingest", "check", "features", "train", "score", "report"]
 _STOPPED = "stopped; what was committed stands, and the next run completes the rest"
 _NO_RIGHT = "\n  -> give this user the right to read and write there, or name another lake"
 _HINTS = {
@@ -384,8 +387,8 @@ def _run(
     file: Path,
     lake: Path | None,
     *,
-    first: str = STAGES[0],
-    only: str | None = None,
+    first: StageName = STAGES[0],
+    only: StageName | None = None,
     stale: bool = False,
     days: list[date] | None = None,
     require_promotion: bool = False,
@@ -420,20 +423,25 @@ def _run(
         if other is not None and not require_promotion:
             outcome = str(other)
         else:
+            from prefect import tags
+
             from flows.pipeline import pipeline as flow
 
             if not os.environ.get("PREFECT_API_URL"):
                 temporary_server.in_its_own_session()
-            outcome = flow(
-                file=str(file),
-                run=request.run,
-                lake=str(settings.lake),
-                first=first,
-                only=only,
-                stale=stale,
-                days=days,
-                require_promotion=require_promotion,
-            )
+            with tags("headrace", pipeline.name):
+                state = flow(
+                    file=str(file),
+                    run=request.run,
+                    lake=str(settings.lake),
+                    first=first,
+                    only=only,
+                    stale=stale,
+                    days=days,
+                    require_promotion=require_promotion,
+                    return_state=True,
+                )
+            outcome = state.result()
     page = Lake(settings.lake).report(request.run)
     told = f"; the page of this run: {page}" if page.exists() else ""
     OUT.print(f"{outcome}{told}", soft_wrap=True)

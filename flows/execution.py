@@ -122,6 +122,20 @@ class Execution:
         ]
 
     @property
+    def has_work(self) -> bool:
+        """Whether a stage that is wanted finds anything to do, or a page is asked for."""
+        landings = self.landings.values()
+        notable = any(one.new_problems or one.growing for one in landings)
+        unpublished = self.wants("check") and any(one.pending for one in landings)
+        if notable or unpublished or self.request.only == "report":
+            return True
+        due = {Outcome.MISSING, Outcome.WAITING, *([Outcome.STALE] if self.request.stale else [])}
+        return any(
+            stage.outcome in due and self.wants(stage.name)
+            for stage in plan.plan(self.pipeline, self.lake, self.landings)
+        )
+
+    @property
     def has_records(self) -> bool:
         """Whether a stage has left its result, or why it failed."""
         return self.lake.runs(self.request.run).is_dir()

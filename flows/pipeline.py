@@ -7,28 +7,40 @@ Prefect is an at-least-once trigger here. That a unit of work is done once is th
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from datetime import date
+from datetime import UTC, date
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
-from prefect import flow, task
-from prefect.artifacts import create_link_artifact, create_table_artifact
+from prefect import flow, runtime, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.futures import PrefectFuture, wait
+from prefect.states import Completed
 from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.tasks import Task
 
+from flows import artifacts, events, mirror, notify
 from flows.execution import Execution, Request, demand_promotion, opened
-from headrace.errors import CommitConflict, FeatureError, HeadraceError, Transient, UnreadableInput
-from headrace.settings import Settings
+from headrace import runs
+from headrace.errors import (
+    ChecksFailed,
+    CommitConflict,
+    FeatureError,
+    HeadraceError,
+    Transient,
+    UnreadableInput,
+)
+from headrace.report.summary import outcome
+from headrace.settings import Settings, engine_environment
 from headrace.spec import load
 from headrace.spec.model import ValuesOf
-from headrace.stage import STAGES, StageResult
+from headrace.stage import STAGES, StageName, StageResult
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
+# Names of the states that a run ends well in.
+ENDED_WELL = (DONE, ALREADY_DONE, ALREADY_RUNNING) = ("Completed", "AlreadyDone", "AlreadyRunning")
 RETRIES = 2
 RETRY_DELAY_S = 5
 
@@ -59,15 +71,13 @@ def ingest(execution: Execution, source: str) -> StageResult:
 @_stage("check")
 def check(execution: Execution, source: str) -> StageResult:
     """Batches of a source are judged and published to silver, bad rows to quarantine."""
-    result = execution.check(source)
-    verdicts = result.detail.get("verdicts", [])
-    if verdicts:
-        shown = ("rule", "action", "success", "rows", "unexpected")
-        create_table_artifact(
-            [{name: verdict[name] for name in shown} for verdict in verdicts],
-            key=f"checks-{source.replace('_', '-')}",
-            description=f"Checks of `{source}`: {result.rows}",
-        )
+    pipeline = execution.pipeline.name
+    try:
+        result = execution.check(source)
+    except ChecksFailed as error:
+        events.unpublished(pipeline, source, error, run=execution.request.run)
+        raise
+    artifacts.checks(pipeline, result)
     return result
 
 
@@ -82,15 +92,8 @@ def train(execution: Execution) -> list[StageResult]:
     """Models are fitted, judged and, if they win, promoted, for each training that is due."""
     results = execution.train()
     for result in results:
-        board = result.detail.get("leaderboard", [])
-        rows = [
-            {"candidate": entry["candidate"], "kind": entry["kind"], **entry["validation"]}
-            for entry in board
-        ]
-        if rows:
-            create_table_artifact(
-                rows, key="leaderboard", description=result.detail["decision"]["sentence"]
-            )
+        events.decided(result, run=execution.request.run)
+        artifacts.leaderboard(result)
     return results
 
 
@@ -104,33 +107,50 @@ def score(execution: Execution) -> StageResult:
 def report(execution: Execution) -> str:
     """The page of the run."""
     page = execution.report()
-    create_link_artifact(page.as_uri(), key="report", link_text=page.name)
+    request = execution.request
+    artifacts.of_run(
+        request.pipeline, execution.lake, run=request.run, page=page, settings=request.settings
+    )
     return page.as_posix()
+
+
+def _name() -> str:
+    """The name of the run: as it was given, or when it was due and the end of Prefect's own id.
+
+    So that Prefect, when it tries a run again, goes on in the same folder.
+    """
+    given: str | None = runtime.flow_run.parameters.get("run")
+    if given or not runtime.flow_run.id:
+        return given or runs.new_name()
+    due = runtime.flow_run.scheduled_start_time.astimezone(UTC)
+    return f"{due:%Y-%m-%dT%H-%M-%S}-{runtime.flow_run.id[-8:]}"
 
 
 @flow(
     name="headrace",
-    flow_run_name="{run}",
+    flow_run_name=_name,
     task_runner=ThreadPoolTaskRunner(max_workers=4),  # type: ignore[arg-type]  # it is invariant
     persist_result=False,
+    on_failure=[notify.failed],
+    on_crashed=[notify.failed],
 )
 def pipeline(  # noqa: PLR0917 - Prefect shows them as a form and passes them by name
     file: str,
-    run: str,
+    run: str | None = None,
     lake: str | None = None,
-    first: str = STAGES[0],
-    only: str | None = None,
+    first: StageName = STAGES[0],
+    only: StageName | None = None,
     stale: bool = False,
     days: list[date] | None = None,
     require_promotion: bool = False,
-) -> str:
+) -> State[str]:
     """Runs the stages of a pipeline in order; sources side by side.
 
     A second run of the same work, while the first is at it, does nothing.
 
     Args:
         file: The pipeline file.
-        run: The name of this execution.
+        run: The name of this execution; made of when it was due, if not given.
         lake: The lake's folder, if not that of the settings.
         first: The first stage to run.
         only: The one stage to run, if not all.
@@ -139,20 +159,25 @@ def pipeline(  # noqa: PLR0917 - Prefect shows them as a form and passes them by
         require_promotion: A refused promotion is a failure.
 
     Returns:
-        `done`, or which run is at it already.
+        A completed state, whose message is what came of it in words.
 
     Raises:
         HeadraceError: The first failure; what does not depend on it was done all the same.
     """
+    engine_environment()
     settings = Settings() if lake is None else Settings(lake=Path(lake))
     request = Request(
-        load(file), settings, run, first, only, stale, None if days is None else tuple(days)
+        load(file), settings, run or _name(), first, only, stale, tuple(days) if days else None
     )
     with opened(request) as (execution, other):
         if other is not None:
             if require_promotion:
                 raise CommitConflict(str(other), hint="run again when it has ended")
-            return str(other)
+            return _ended(ALREADY_RUNNING, str(other))
+        if not execution.has_work:
+            mirror.offer(execution.lake, request.pipeline.name)
+            _raise_late(execution, require_promotion=require_promotion)
+            return _ended(ALREADY_DONE, "already done: nothing was run and nothing was written")
         try:
             _run_stages(execution)
         except Exception as error:  # not one that was asked to stop: it stops without a page
@@ -162,8 +187,14 @@ def pipeline(  # noqa: PLR0917 - Prefect shows them as a form and passes them by
                 _raise_set_aside(execution)  # it is the cause, where a file was set aside
             raise
         _report(execution)
+        mirror.offer(execution.lake, request.pipeline.name)
         _raise_late(execution, require_promotion=require_promotion)
-        return "done"
+        told = outcome(request.pipeline, execution.lake, run=request.run)
+        return Completed(name=DONE, message=told, data="done")
+
+
+def _ended(name: str, message: str) -> State[str]:
+    return Completed(name=name, message=message, data=message)
 
 
 def _report(execution: Execution) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from headrace.errors import UsageError
 from headrace.lake.paths import Lake
 
 if TYPE_CHECKING:
+    import pandas as pd
     import pyarrow as pa
 
     from headrace.lake.table import Table
@@ -126,3 +128,36 @@ class OpenLake:
                 raise UsageError(message, lake=self._lake.root, hint="`headrace train` makes one")
             digest = alias.model
         return registry.load(self._lake, pipeline, digest)
+
+    def history(self, subject: str) -> pd.DataFrame:
+        """What happened to a source or a pipeline, oldest first, from the tables' logs alone.
+
+        Args:
+            subject: A source or a pipeline.
+
+        Returns:
+            A row per commit: `at` (UTC), `table`, `version`, `unit`, and what the commit `told`.
+        """
+        import pandas as pd
+
+        from headrace.lake.history import history
+
+        events = history(self._lake.root, self.tables(), subject=subject)
+        columns = ["at", "table", "version", "unit", "told"]
+        return pd.DataFrame([vars(event) for event in events], columns=columns)
+
+    def compare(
+        self, pipeline: str | Path, algorithms: Sequence[str], *, rows: int = 20_000, seed: int = 7
+    ) -> pd.DataFrame:
+        """Algorithms with their defaults on a sample of gold; see `headrace.models.compare`.
+
+        Args:
+            pipeline: The pipeline file.
+            algorithms: Names of the catalogue.
+            rows: At most so many rows.
+            seed: Of the draw and the fits.
+        """
+        from headrace.models.compare import compare
+        from headrace.spec import load
+
+        return compare(self._lake, load(pipeline), algorithms, rows=rows, seed=seed)

@@ -23,7 +23,7 @@ def holiday_value(declared: Holiday, day: date) -> bool | int | None:
         A boolean for `is_holiday`, else whole days; None where there is none within a year.
 
     Example:
-        >>> from headrace.spec.model import Holiday
+        >>> from headrace.spec.forms import Holiday
         >>> holiday_value(Holiday(country="US", value="days_until"), date(2013, 12, 23))
         2
     """

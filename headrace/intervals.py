@@ -171,7 +171,8 @@ def intervals(pipeline: Pipeline, silver: Silver, *, cache: Path) -> list[Interv
         [_code(pipeline, index) for index in range(len(features.steps))],
     )
     outcome = _meaning(sources[pipeline.target.of])
-    declared_target = digest(LABELS_VERSION, pipeline.target.model_dump(mode="json"), outcome)
+    told = pipeline.target.model_dump(mode="json", exclude={"costs"})  # they change no target
+    declared_target = digest(LABELS_VERSION, told, outcome)
     made_of: list[Callable[[date], object]] = [lambda day: rows.batches([day])]
     for name, lookup in features.lookups.items():
         of = lookup.source(name)

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -81,6 +81,14 @@ class Settings(BaseSettings):
         False,
         description="score LightGBM's trees as machine code: equal to 1e-9, not to the bit; "
         "needs the extra `lleaves` on each worker",
+    )
+    notify_url: SecretStr | None = Field(
+        None,
+        description="whom a run of the flow that fails is told to: a URL of Apprise, such as "
+        "`slack://...` or `mailto://...`; several with a space between",
+    )
+    reports_url: str | None = Field(
+        None, description="where the folder `reports` of the lake is served, for links to pages"
     )
     short_runs: bool = Field(
         False, description="tune the JVM for runs of under a minute (tests and samples)"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from typing import Any, Self
+from typing import Any, Literal, Self
 
-STAGES = ("ingest", "check", "features", "train", "score", "report")
+StageName = Literal["ingest", "check", "features", "train", "score", "report"]
+STAGES: tuple[StageName, ...] = ("ingest", "check", "features", "train", "score", "report")
 
 
 class Outcome(StrEnum):

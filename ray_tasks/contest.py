@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 from headrace.errors import UsageError
 from headrace.evaluation.gate import Decision, decide
 from headrace.evaluation.intervals import LEVEL, Judged, judged
-from headrace.evaluation.metrics import Metric, measured
+from headrace.evaluation.metrics import Floats, Metric, measured
 from headrace.lake import Lake
 from headrace.models import registry
 from headrace.models.algorithms.algorithm import Parameters, Samples
@@ -21,6 +21,7 @@ from headrace.models.model import Model, Recipe
 from headrace.models.registry import Aliases
 from headrace.spec.digest import digest_of
 from headrace.spec.model import Pipeline
+from ray_tasks.corrected import corrected
 from ray_tasks.examples import Examples
 from ray_tasks.search import Searched
 
@@ -67,6 +68,7 @@ class Contest:
         decision: Of the gate.
         champion: Digest of the champion that was met, or None.
         notes: For people.
+        scores: Candidate to what it predicts of the test part, as `judged` met it.
     """
 
     models: Mapping[str, Model]
@@ -75,6 +77,7 @@ class Contest:
     decision: Decision
     champion: str | None
     notes: tuple[str, ...]
+    scores: Mapping[str, Floats]
 
     @property
     def shipped(self) -> Model:
@@ -123,9 +126,10 @@ def contest(training: Training, lake: Lake, searched: Sequence[Searched]) -> Con
         name = f"{champion.recipe.algorithm} {champion.digest[:8]}"
         models[name], roles[name] = champion, "champion"
     part = examples.parts.test
+    scores = {candidate: examples.predicted(model, part) for candidate, model in models.items()}
     found = judged(
         examples.y[part.rows],
-        {candidate: examples.predicted(model, part) for candidate, model in models.items()},
+        scores,
         blocks=examples.days(part),
         seed=training.pipeline.training.seed,
         task=examples.classes.task,
@@ -137,7 +141,8 @@ def contest(training: Training, lake: Lake, searched: Sequence[Searched]) -> Con
         champion=name,
         metric=metric,
     )
-    return Contest(models, roles, found, decision, champion.digest if champion else None, notes)
+    digest = champion.digest if champion else None
+    return Contest(models, roles, found, decision, digest, notes, scores)
 
 
 def recipe(
@@ -206,9 +211,9 @@ def _first(searched: Sequence[Searched], metric: Metric) -> Searched:
 
 def _final(training: Training, searched: Searched) -> Model:
     """The best trial's parameters, fitted on all training rows with what validation found."""
-    if searched.model is not None:
-        return searched.model
     algorithm, pipeline = searched.algorithm, training.pipeline
+    if searched.model is not None:
+        return corrected(pipeline, training.examples, searched.model)
     form = algorithm.needs.categories
     with threadpool_limits(1):
         fitted = algorithm.fit(
@@ -225,7 +230,9 @@ def _final(training: Training, searched: Searched) -> Model:
         algorithm=algorithm.name,
         parameters=searched.parameters,
     )
-    return Model(made, training.encodings[form], fitted.estimator, training.examples.classes)
+    examples = training.examples
+    model = Model(made, training.encodings[form], fitted.estimator, examples.classes)
+    return corrected(pipeline, examples, model)
 
 
 def _champion(training: Training, lake: Lake) -> tuple[Model | None, tuple[str, ...]]:

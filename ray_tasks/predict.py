@@ -109,7 +109,7 @@ def predict(task: Task) -> Predicted:
     unsound = unsound.append_column("_reason", reasons.drop_null())
     scored = sound.select(task.key)
     target = gold.schema.field(task.target.name)
-    told = score_columns(model.predict(sound), model.classes, target)
+    told = score_columns(model.predict(sound), model, target)
     for field, column in zip(score_fields(task.target.task, target), told, strict=True):
         scored = scored.append_column(field, column)
     lake = Lake(task.root)

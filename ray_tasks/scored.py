@@ -9,15 +9,15 @@ import pyarrow as pa
 
 from headrace.evaluation.metrics import Floats
 from headrace.models.algorithms.algorithm import Task
-from headrace.models.target import Classes, Label
-
-THRESHOLD = 0.5  # a prediction is true from this score on
+from headrace.models.model import Model
+from headrace.models.target import Label
 
 
 def score_fields(task: Task, target: pa.Field) -> list[pa.Field]:
     """The columns of a prediction.
 
-    `score` is the probability of true, or of the class that is predicted; a value has none.
+    `score` is the probability of true, or of the class that is predicted; a value has none. Where
+    the pipeline declares costs, `prediction` is the decision that they make cheapest.
 
     Args:
         task: The kind of target.
@@ -36,22 +36,22 @@ def score_fields(task: Task, target: pa.Field) -> list[pa.Field]:
     ]
 
 
-def score_columns(predicted: Floats, classes: Classes, target: pa.Field) -> list[pa.Array]:
-    """The cells of `score_fields`, exactly as predicted; of equally likely classes the first.
+def score_columns(predicted: Floats, model: Model, target: pa.Field) -> list[pa.Array]:
+    """The cells of `score_fields`, exactly as predicted; `prediction` is what the model decides.
 
     Args:
-        predicted: What a model predicts.
-        classes: Its classes.
+        predicted: What the model predicts.
+        model: That model.
         target: The target's column in gold.
     """
+    classes, decision = model.classes, model.decide(predicted)
     if classes.task is Task.REGRESSION:
-        return [pa.array(predicted, pa.float64())]
+        return [pa.array(decision, pa.float64())]
     if classes.task is Task.BINARY:
-        return [pa.array(predicted, pa.float64()), pa.array(predicted >= THRESHOLD)]
-    chosen = predicted.argmax(axis=1)
+        return [pa.array(predicted, pa.float64()), pa.array(decision)]
     return [
-        pa.array(predicted[np.arange(len(predicted)), chosen], pa.float64()),
-        pa.array(classes.labels, target.type).take(pa.array(chosen)),
+        pa.array(predicted[np.arange(len(predicted)), decision], pa.float64()),
+        pa.array(classes.labels, target.type).take(pa.array(decision)),
         _as_map(predicted, classes.labels),
     ]
 

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from ray_tasks.contest import Contest, Training
     from ray_tasks.search import Searched
 
+_CLOSER = ("calibration", "costs", "curves")  # as `closer` tells
+
 
 def train(
     pipeline: Pipeline, lake: Lake, settings: Settings, *, moment: date, run: str
@@ -230,15 +232,18 @@ def _preset(pipeline: Pipeline) -> list[Algorithm]:
 def _result(
     training: Training, searched: Sequence[Searched], met: Contest, audited: Judgement
 ) -> StageResult:
+    from ray_tasks.closer import closer
     from ray_tasks.contest import leaderboard
 
+    looked = closer(training, met)
+    corrected = tuple(filter(None, [looked.get("calibration", {}).get("sentence")]))
     return StageResult(
         name="train",
         subject=training.pipeline.name,
         units=(training.moment.isoformat(),),
         outcome=Outcome.DONE,
         rows=_rows(training.examples),
-        notes=(*audited.notes, *met.notes, *_left_out(training.examples)),
+        notes=(*audited.notes, *met.notes, *corrected, *_left_out(training.examples)),
         detail={
             "moment": training.moment.isoformat(),
             "metric": str(training.metric),
@@ -246,6 +251,7 @@ def _result(
             "leaderboard": leaderboard(training, searched, met),
             "test": met.tested(),
             "gain": met.gain(training.metric),
+            **looked,
             "decision": {
                 "promoted": met.decision.promoted,
                 "shipped": met.decision.shipped,
@@ -326,6 +332,7 @@ def _record(training: Training, met: Contest, result: StageResult) -> dict[str, 
         "rows": dict(result.rows),
         "test": result.detail["test"],
         "gain": result.detail["gain"],
+        **{name: result.detail[name] for name in _CLOSER if name in result.detail},
         "decision": result.detail["decision"],
         "code": provenance.code(),
         "libraries": provenance.libraries(),

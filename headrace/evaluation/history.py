@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -18,7 +19,7 @@ _SCHEMA = pa.schema(
         ("pipeline", pa.string()),
         ("moment", _MOMENT),
         ("part", pa.string()),  # audit, validation, test, gain or decision
-        ("role", pa.string()),  # algorithm, baseline, champion or winner
+        ("role", pa.string()),  # algorithm, baseline, champion, winner or constant
         ("candidate", pa.string()),
         ("metric", pa.string()),
         ("value", pa.float64()),
@@ -59,15 +60,30 @@ def recall(lake: Lake, pipeline: str, moment: str) -> StageResult | None:
     return None
 
 
+@dataclass(frozen=True)
+class Trained:
+    """A training as it was recorded: by which run, and its result."""
+
+    run: str
+    result: StageResult
+
+
+def trainings(lake: Lake, pipeline: str) -> list[Trained]:
+    """Every training that was decided, by its moment, earliest first."""
+    table = Table.if_exists(lake.evaluations)
+    columns = ["pipeline", "part", "moment", "run", "result"]
+    told = table.arrow(columns).to_pylist() if table else []
+    decisions = [row for row in told if (row["pipeline"], row["part"]) == (pipeline, "decision")]
+    decisions.sort(key=lambda row: row["moment"])
+    return [
+        Trained(row["run"], StageResult.from_json(json.loads(row["result"]))) for row in decisions
+    ]
+
+
 def newest(lake: Lake, pipeline: str) -> StageResult | None:
     """The result of the training with the latest moment, or None where none was evaluated."""
-    table = Table.if_exists(lake.evaluations)
-    told = table.arrow(["pipeline", "part", "moment", "result"]).to_pylist() if table else []
-    decisions = [row for row in told if (row["pipeline"], row["part"]) == (pipeline, "decision")]
-    if not decisions:
-        return None
-    last = max(decisions, key=lambda row: row["moment"])
-    return StageResult.from_json(json.loads(last["result"]))
+    decided = trainings(lake, pipeline)
+    return decided[-1].result if decided else None
 
 
 def keep(
@@ -166,6 +182,16 @@ def _rows(result: StageResult) -> list[dict[str, Any]]:
         for entry in detail["test"]
         for metric, interval in entry["metrics"].items()
     ]
+    costs = [
+        {
+            "part": "test",
+            "role": entry["role"],
+            "candidate": entry["candidate"],
+            "metric": "cost_per_1000",
+            **entry["cost"],
+        }
+        for entry in detail.get("costs", {}).get("candidates", ())
+    ]
     gain = {
         "part": "gain",
         "candidate": detail["gain"]["over"],
@@ -179,4 +205,4 @@ def _rows(result: StageResult) -> list[dict[str, Any]]:
         "model": detail["model"],
         "result": json.dumps(result.to_json()),
     }
-    return [*validation, *test, gain, decision]
+    return [*validation, *test, *costs, gain, decision]

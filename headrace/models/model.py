@@ -16,6 +16,8 @@ from headrace.errors import CorruptArtifact, UsageError
 from headrace.lake import digest
 from headrace.models.algorithms import named
 from headrace.models.algorithms.algorithm import Algorithm, Task
+from headrace.models.calibration import Calibration
+from headrace.models.decision import Decided, Rule, decided, rule_from_json
 from headrace.models.encoding import Encoding, refusals
 from headrace.models.formats import FORMATS, as_json
 from headrace.models.target import Classes
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from headrace.evaluation.metrics import Floats
 
 _ENCODING, _RECIPE, _CLASSES = "encoding.json", "recipe.json", "classes.json"
+_CALIBRATION, _DECISION = "calibration.json", "decision.json"
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,8 @@ class Model:
         estimator: The fitted estimator.
         classes: What it predicts.
         record: What `record.json` tells of it; empty before it is stored.
+        calibration: What corrects its probabilities; None where they are the estimator's own.
+        rule: What it decides given the costs of errors; None where none were declared.
     """
 
     recipe: Recipe
@@ -70,6 +75,8 @@ class Model:
     estimator: Any  # the library's own class
     classes: Classes = field(default_factory=Classes)
     record: Mapping[str, Any] = field(default_factory=dict)
+    calibration: Calibration | None = None
+    rule: Rule | None = None
 
     @property
     def algorithm(self) -> Algorithm:
@@ -109,7 +116,16 @@ class Model:
                 row=row,
                 hint="leave out the rows that headrace.models.encoding.refusals names",
             )
-        return self.algorithm.predict(self.estimator, matrix)
+        found = self.algorithm.predict(self.estimator, matrix)
+        return found if self.calibration is None else self.calibration(found)
+
+    def decide(self, predicted: Floats) -> Decided:
+        """What is decided of what `predict` gave: truths, codes of `classes.labels`, or values.
+
+        By the costs of errors where the pipeline declares them, as `prediction` has it in tables of
+        scores; otherwise true from one half on, and the likeliest class.
+        """
+        return decided(predicted, self.classes.task, self.rule)
 
     def check(self, schema: pa.Schema) -> None:
         """Compares the features of a table with those of training, types included.
@@ -127,6 +143,8 @@ class Model:
             _ENCODING: as_json(self.encoding.to_json()),
             _RECIPE: as_json(vars(self.recipe)),
             **({} if binary else {_CLASSES: as_json(self.classes.to_json())}),
+            **({_CALIBRATION: as_json(self.calibration.to_json())} if self.calibration else {}),
+            **({_DECISION: as_json(self.rule.to_json())} if self.rule else {}),
             f"model{form.suffix}": form.dump(self.estimator),
         }
 
@@ -149,7 +167,9 @@ class Model:
             estimator = form.load(files[f"model{form.suffix}"])
             encoding = Encoding.from_json(json.loads(files[_ENCODING]))
             told = json.loads(files[_CLASSES]) if _CLASSES in files else Classes().to_json()
-            return cls(recipe, encoding, estimator, Classes.from_json(told), record)
+            classes = Classes.from_json(told)
+            calibration, rule = _corrections(files, classes)
+            return cls(recipe, encoding, estimator, classes, record, calibration, rule)
         except (KeyError, TypeError, ValueError) as error:
             message = f"these are not the files of a model: {error!r}"
             raise CorruptArtifact(message, hint="train again") from error
@@ -186,6 +206,20 @@ def file_digests(files: Mapping[str, bytes]) -> dict[str, str]:
 def digest_of(digests: Mapping[str, str]) -> str:
     """The digest of a model: over the sorted digests of its files."""
     return digest(sorted(digests.items()))
+
+
+def _corrections(
+    files: Mapping[str, bytes], classes: Classes
+) -> tuple[Calibration | None, Rule | None]:
+    """Calibration and rule of a model, of which most have neither."""
+    calibration = rule = None
+    if _CALIBRATION in files:
+        told = json.loads(files[_CALIBRATION])
+        calibration = Calibration.from_json(told, classes.task, classes=classes.count)
+    if _DECISION in files:
+        told = json.loads(files[_DECISION])
+        rule = rule_from_json(told, classes.task, classes=classes.count)
+    return calibration, rule
 
 
 def _from_pandas(frame: pd.DataFrame, names: tuple[str, ...]) -> pa.Table:

@@ -25,7 +25,7 @@ from headrace.spec.fields import NAME
 CHAMPION = "champion"
 _RECORD = "record.json"
 _FILES = {
-    *("encoding.json", "recipe.json", "classes.json"),
+    *("encoding.json", "recipe.json", "classes.json", "calibration.json", "decision.json"),
     *(f"model{form.suffix}" for form in FORMATS.values()),
 }
 _MOST_BYTES, _MOST_BYTES_OF_A_RECORD = 2**31, 2**24

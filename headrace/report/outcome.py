@@ -61,12 +61,43 @@ def finding(
         )
     problems += [f"a record of this run cannot be read: {text}" for text in records.unreadable]
     remarks = _remarks(records)
-    sentence = _sentence(pipeline, records)
+    told = sentence(pipeline, records)
     if problems:
-        return Finding("bad", "needs attention", sentence, problems, remarks)
+        return Finding("bad", "needs attention", told, problems, remarks)
     if _not_reached(records):
-        return Finding("noted", "not all stages", sentence, problems, remarks)
-    return Finding("good", "complete", sentence, problems, remarks)
+        return Finding("noted", "not all stages", told, problems, remarks)
+    return Finding("good", "complete", told, problems, remarks)
+
+
+def sentence(pipeline: Pipeline, records: Records) -> str:
+    """What the run did."""
+    done = {key: one.result for key, one in records.of.items() if one.outcome is Outcome.DONE}
+    if not done:
+        again = any(one.outcome is Outcome.ALREADY_DONE for one in records.of.values())
+        nothing = "Nothing was left to do: all work it met was already done."
+        return nothing if again else "No stage of this run left a record of work done."
+    parts = []
+    checked = [result for (stage, _), result in done.items() if stage == "check"]
+    if checked:
+        read, aside = (
+            sum(one.rows.get(name, 0) for one in checked) for name in ("read", "quarantine")
+        )
+        sources = count(len(checked), "source")
+        parts.append(
+            f"{count(read, 'row')} of {sources} checked, {count(aside)} of them in quarantine"
+        )
+    elif ingested := [result for (stage, _), result in done.items() if stage == "ingest"]:
+        read = sum(one.rows.get("read", 0) for one in ingested)
+        parts.append(f"{count(read, 'row')} of {count(len(ingested), 'source')} read")
+    if built := done.get(("features", pipeline.name)):
+        parts.append(f"features built for {count(built.rows.get('built'), 'row')}")
+    if trained := done.get(("train", pipeline.name)):
+        parts.append(f"models trained, {_decided(trained.detail.get('decision') or {})}")
+    if scored := done.get(("score", pipeline.name)):
+        units = count(len(scored.units), pipeline.interval)
+        parts.append(f"{count(scored.rows.get('scored'), 'row')} scored for {units}")
+    text = "; ".join(parts) or f"{listed(sorted({stage for stage, _ in done}))} done"
+    return f"{text[0].upper()}{text[1:]}."
 
 
 def _message(failure: Failure) -> str:
@@ -111,36 +142,6 @@ def _by_stage(keys: Sequence[tuple[str, str]]) -> list[str]:
         elif subjects:
             named.append(stage)
     return named
-
-
-def _sentence(pipeline: Pipeline, records: Records) -> str:
-    done = {key: one.result for key, one in records.of.items() if one.outcome is Outcome.DONE}
-    if not done:
-        again = any(one.outcome is Outcome.ALREADY_DONE for one in records.of.values())
-        nothing = "Nothing was left to do: all work it met was already done."
-        return nothing if again else "No stage of this run left a record of work done."
-    parts = []
-    checked = [result for (stage, _), result in done.items() if stage == "check"]
-    if checked:
-        read, aside = (
-            sum(one.rows.get(name, 0) for one in checked) for name in ("read", "quarantine")
-        )
-        sources = count(len(checked), "source")
-        parts.append(
-            f"{count(read, 'row')} of {sources} checked, {count(aside)} of them in quarantine"
-        )
-    elif ingested := [result for (stage, _), result in done.items() if stage == "ingest"]:
-        read = sum(one.rows.get("read", 0) for one in ingested)
-        parts.append(f"{count(read, 'row')} of {count(len(ingested), 'source')} read")
-    if built := done.get(("features", pipeline.name)):
-        parts.append(f"features built for {count(built.rows.get('built'), 'row')}")
-    if trained := done.get(("train", pipeline.name)):
-        parts.append(f"models trained, {_decided(trained.detail.get('decision') or {})}")
-    if scored := done.get(("score", pipeline.name)):
-        units = count(len(scored.units), pipeline.interval)
-        parts.append(f"{count(scored.rows.get('scored'), 'row')} scored for {units}")
-    text = "; ".join(parts) or f"{listed(sorted({stage for stage, _ in done}))} done"
-    return f"{text[0].upper()}{text[1:]}."
 
 
 def _decided(decision: Mapping[str, Any]) -> str:

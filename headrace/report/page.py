@@ -17,6 +17,7 @@ from headrace.report import wording
 from headrace.report.audit import audit
 from headrace.report.balance import balances
 from headrace.report.charts import ErrorBars, day_chart, error_bars
+from headrace.report.closer import closer
 from headrace.report.flow import TITLES, flow
 from headrace.report.outcome import finding
 from headrace.report.profiles import PROFILE, drawn, newest_profiles, page_of
@@ -90,6 +91,7 @@ def render(pipeline: Pipeline, lake: Lake, *, run: str) -> str:
             error_bars_of={name: error_bars(found) for name, found in trained.estimates.items()}
             if trained
             else {},
+            closer=closer(trained),
             gain_bars=_gain_bars(trained) if trained else None,
             scores=scored,
             series=drawn_by,

@@ -88,6 +88,17 @@ def told(value: float | None, metric: str, *, signed: bool = False) -> str:
     return f"{'+' if signed and (value or 0) > 0 else ''}{wording.figure(value)}"
 
 
+def ranked(board: list[Mapping[str, Any]], metric: str) -> list[Mapping[str, Any]]:
+    """Candidates as recorded, best validation first."""
+    sign = -1 if higher_is_better(metric) else 1
+
+    def rank(entry: Mapping[str, Any]) -> tuple[bool, float]:
+        value = (entry.get("validation") or {}).get(metric)
+        return value is None, sign * (value or 0.0)
+
+    return sorted(board, key=rank)
+
+
 def _known(metric: str) -> Metric | None:
     """The metric of that name; None for one that another version recorded."""
     return Metric(metric) if metric in set(Metric) else None
@@ -111,7 +122,7 @@ def training(pipeline: Pipeline, records: Records) -> Training | None:
         record=record,
         metric=metric,
         metrics=metrics,
-        leaderboard=_ranked(board, metric),
+        leaderboard=ranked(board, metric),
         estimates={name: found for name in metrics if (found := _estimates(tested, name))},
         gain=detail.get("gain") or {},
         decision=detail.get("decision") or {},
@@ -122,16 +133,6 @@ def training(pipeline: Pipeline, records: Records) -> Training | None:
             if one.name == "train" and one.units and one != record.result
         ],
     )
-
-
-def _ranked(board: list[Mapping[str, Any]], metric: str) -> list[Mapping[str, Any]]:
-    sign = -1 if higher_is_better(metric) else 1
-
-    def rank(entry: Mapping[str, Any]) -> tuple[bool, float]:
-        value = (entry.get("validation") or {}).get(metric)
-        return value is None, sign * (value or 0.0)
-
-    return sorted(board, key=rank)
 
 
 def _estimates(tested: list[Mapping[str, Any]], metric: str) -> list[Estimate]:

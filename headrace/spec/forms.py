@@ -41,8 +41,8 @@ class Lookup(Joined):
     was known then.
     """
 
-    on: OnKey
-    columns: Taken
+    on: OnKey = Field(description="by what the row is found")
+    columns: Taken = Field(description="what is taken of it")
 
     def pairs(self, source: Source) -> list[tuple[str, str]]:
         """Column of `rows` and column of the source, for each that is matched.
@@ -68,9 +68,9 @@ class Latest(Joined):
     known before it happens is not used before it does.
     """
 
-    on: On
-    within: Duration
-    columns: Taken
+    on: On = Field(description="by what the rows are found")
+    within: Duration = Field(description="an older row is not used")
+    columns: Taken = Field(description="what is taken of the newest")
     lag: Annotated[int, Field(strict=True, ge=0, le=1_000)] = Field(
         0, description="how many newer rows are passed over"
     )
@@ -83,9 +83,9 @@ class Grouped(Declared):
     when it was first known, with the values known at `at`.
     """
 
-    of: Name
-    by: On
-    over: Duration
+    of: Name = Field(description="the source whose rows are taken together")
+    by: On = Field(description="by what they are found")
+    over: Duration = Field(description="how far back; a row counts by when it was known")
 
 
 class History(Grouped):
@@ -105,17 +105,21 @@ class Encoding(Grouped):
     gets the mean of all.
     """
 
-    kind: Literal["frequency", "mean"]
+    kind: Literal["frequency", "mean"] = Field(description="which number")
     value: str | None = Field(None, description="Spark SQL over a row of `of`; for `mean`")
-    smoothing: Annotated[float, Field(strict=True, ge=0, le=1e9, allow_inf_nan=False)] = 20.0
+    smoothing: Annotated[float, Field(strict=True, ge=0, le=1e9, allow_inf_nan=False)] = Field(
+        20.0, description="rows of the mean of all that are added"
+    )
 
 
 class Holiday(Declared):
     """Public holidays, of the day of the interval; as the package `holidays` knows them."""
 
-    country: Country
+    country: Country = Field(description="such as US")
     subdivision: str | None = Field(None, description="such as NY")
-    value: Literal["is_holiday", "days_until", "days_since"] = "is_holiday"
+    value: Literal["is_holiday", "days_until", "days_since"] = Field(
+        "is_holiday", description="whether the day is one, or days to the next or the last"
+    )
 
 
 class Step(Declared):
@@ -125,21 +129,21 @@ class Step(Declared):
     """
 
     function: Function = Field(description="such as my_features.flights:with_ratio")
-    adds: Columns
+    adds: Columns = Field(description="the features it makes")
 
 
 class Features(Declared):
     """One row of features per row of the source `rows`, as known at `at` of its interval."""
 
-    rows: Name
-    at: TimeOfDay
+    rows: Name = Field(description="the source; one row of features for each of its rows")
+    at: TimeOfDay = Field(description="the moment of prediction, on the clock of `timezone`")
     columns: dict[Name, str] = Field(default_factory=dict, description="feature -> Spark SQL")
     lookups: dict[Name, Lookup] = Field(default_factory=dict, description="name or source")
     latest: dict[Name, Latest] = Field(default_factory=dict, description="name or source")
     history: dict[Name, History] = Field(default_factory=dict, description="feature -> history")
     encodings: dict[Name, Encoding] = Field(default_factory=dict, description="feature -> encoding")
     holidays: dict[Name, Holiday] = Field(default_factory=dict, description="feature -> holidays")
-    steps: tuple[Step, ...] = ()
+    steps: tuple[Step, ...] = Field((), description="functions of yours, in order")
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from pydantic import Field, PrivateAttr, StrictBool, StringConstraints, model_va
 from headrace.errors import UsageError
 from headrace.evaluation.metric import METRICS, Metric
 from headrace.models.algorithms.algorithm import Task
+from headrace.spec.costs import Costs
 from headrace.spec.fields import Columns, Day, Days, Declared, Limit, Name, Zone
 from headrace.spec.forms import Features
 from headrace.spec.problems import unknown
@@ -41,17 +42,23 @@ class Source(Declared):
     default).
     """
 
-    kind: Literal["files"] = "files"
+    kind: Literal["files"] = Field("files", description="landing files are all there is yet")
     path: str = Field(description="glob of the landing files, under a root of `roots`")
     format: Literal["csv", "json", "parquet"] = Field(
         "csv", description="`json` is one object per line"
     )
-    delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
-    quote: Annotated[str, Field(min_length=1, max_length=1)] = '"'
+    delimiter: Annotated[str, Field(min_length=1, max_length=1)] = Field(
+        ",", description="of cells, in `csv`"
+    )
+    quote: Annotated[str, Field(min_length=1, max_length=1)] = Field(
+        '"', description="around a cell that holds a delimiter"
+    )
     null_value: str = Field("", description="the text that stands for null, beside an empty cell")
     time_zone: Zone = Field("UTC", description="zone of timestamps that name none")
-    columns: dict[Name, ColumnType] = Field(alias="schema", min_length=1)
-    key: Columns
+    columns: dict[Name, ColumnType] = Field(
+        alias="schema", min_length=1, description="every column of the files, and its type"
+    )
+    key: Columns = Field(description="what tells one row from another; null in none of them")
     event_time: Name | None = Field(
         None, description="when it happened; places a row in an interval"
     )
@@ -94,8 +101,8 @@ class Action(StrEnum):
 class ValuesOf(Declared):
     """A value set read from another source's silver: `{source: planes, column: tailnum}`."""
 
-    source: Name
-    column: Name
+    source: Name = Field(description="whose silver is read")
+    column: Name = Field(description="whose values are the set")
 
 
 class Check(Declared):
@@ -104,10 +111,16 @@ class Check(Declared):
     In the file: `- expect_x: {column: c, ...}` with `action:` and `name:` beside it.
     """
 
-    expectation: str
-    arguments: dict[str, Any] = Field(default_factory=dict)  # GX's own; any JSON value
-    action: Action | None = None  # None: the default of the rule's kind, filled in by `load`
-    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,99}$")] | None = None
+    expectation: str = Field(description="a rule of Great Expectations; the key, in short form")
+    arguments: dict[str, Any] = Field(  # any JSON value
+        default_factory=dict, description="its own; the value, in short form"
+    )
+    action: Action | None = Field(  # filled in by `load`
+        None, description="unless told, `quarantine` for rules about rows, else `fail`"
+    )
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,99}$")] | None = Field(
+        None, description="in `_failed_rules` and reports; made of rule and columns unless told"
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -150,6 +163,9 @@ class Target(Declared):
     value: str = Field(description="true or false; a text or a whole number; or any number")
     task: Task = Field(
         Task.BINARY, description="`multiclass`: one of several texts or whole numbers"
+    )
+    costs: Costs | None = Field(
+        None, description="of errors, by which `prediction` is decided; see docs/calibration.md"
     )
 
 
@@ -216,6 +232,9 @@ class Training(Declared):
     metric: Metric = Field(
         Metric.ROC_AUC, description="`log_loss` for multiclass and `rmse` for regression"
     )
+    calibration: Literal["none", "auto", "isotonic", "platt", "temperature"] = Field(
+        "none", description="how probabilities are corrected on validation; `auto` chooses"
+    )
     trials: Annotated[int, Field(strict=True, ge=1, le=10_000)] = 6
     seed: Annotated[int, Field(strict=True, ge=0, lt=2**32)] = 7
     first: Day
@@ -226,7 +245,7 @@ class Training(Declared):
 class Schedule(Declared):
     """When a scheduled run starts, in the pipeline's time zone."""
 
-    cron: str
+    cron: str = Field(description="five fields, as `0 5 * * *`; in the pipeline's time zone")
 
 
 @dataclass(frozen=True)
@@ -243,19 +262,25 @@ class Places:
 class Pipeline(Declared):
     """The whole of `pipeline.yaml`."""
 
-    name: Name
-    description: str = ""
-    timezone: Zone
-    interval: Literal["day"] = "day"
-    roots: Annotated[tuple[str, ...], Field(min_length=1)] = ("landing",)
+    name: Name = Field(description="of the tables `gold/<name>`, `scores/<name>`, `models/<name>`")
+    description: str = Field("", description="for people; on the page of a run")
+    timezone: Zone = Field(description="whose calendar days are the intervals")
+    interval: Literal["day"] = Field("day", description="the unit of features and scores")
+    roots: Annotated[tuple[str, ...], Field(min_length=1)] = Field(
+        ("landing",), description="folders, or places in a store, that landing files are read from"
+    )
     env: tuple[str, ...] = Field((), description="variables that `${env:NAME}` may name")
-    sources: Annotated[dict[Name, Source], Field(min_length=1)]
-    checks: dict[Name, tuple[Check, ...]] = Field(default_factory=dict)
-    features: Features
-    target: Target
-    split: Split
-    training: Training
-    schedule: Schedule | None = None
+    sources: Annotated[dict[Name, Source], Field(min_length=1)] = Field(
+        description="feeds of landing files, by name"
+    )
+    checks: dict[Name, tuple[Check, ...]] = Field(
+        default_factory=dict, description="rules of each source"
+    )
+    features: Features = Field(description="what a model may use")
+    target: Target = Field(description="what it learns to predict")
+    split: Split = Field(description="which rows it learns from, and is judged on")
+    training: Training = Field(description="how and when it is trained")
+    schedule: Schedule | None = Field(None, description="when a scheduled run starts")
 
     @model_validator(mode="after")
     def _judged_as_its_task_is(self) -> Self:

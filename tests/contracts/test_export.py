@@ -9,11 +9,14 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from headrace.evaluation.calibration import fit
 from headrace.evaluation.metrics import Metric
 from headrace.models.algorithms import CATALOGUE, named
 from headrace.models.algorithms.algorithm import Family, Samples, Task
 from headrace.models.automl import OfMatrix, _as_table
 from headrace.models.bag import Bag, Member, Part
+from headrace.models.calibration import Method
+from headrace.models.decision import ClassRule, ValueRule
 from headrace.models.encoding import Encoding
 from headrace.models.formats import FORMATS
 from headrace.models.model import Model, Recipe
@@ -242,3 +245,43 @@ def test_a_preset_is_written_with_its_members(task):
 
 def test_what_is_claimed_is_what_is_written():
     assert {entry.name for entry in CATALOGUE if "onnx" in entry.exports} == {*WRITERS} - {"preset"}
+
+
+def corrections(task, method):
+    """A calibration that bends, and costs that move decisions, fitted on rows of their own."""
+    rng = np.random.default_rng(3)
+    if task is Task.REGRESSION:
+        return None, ValueRule(over=1.0, under=3.0, offset=0.25)
+    count = 2 if task is Task.BINARY else 3
+    costs = (1.0 - np.eye(count)) * [[1.0], [4.0], [0.5]][:count]
+    told = rng.dirichlet(np.ones(count), 400)
+    y = np.array([rng.choice(count, p=row) for row in told**2 / (told**2).sum(1, keepdims=True)])
+    told = told[:, 1] if task is Task.BINARY else told
+    rule = ClassRule(tuple(map(tuple, costs.tolist())), 0.23 if task is Task.BINARY else None)
+    return fit(method, y.astype(float), told), rule
+
+
+@pytest.mark.parametrize("method", list(Method))
+@pytest.mark.parametrize("task", [Task.BINARY, Task.MULTICLASS, Task.REGRESSION])
+def test_calibration_and_decisions_by_cost_are_part_of_the_graph(task, method):
+    plain = model_of("decision_tree", task, 0)
+    calibration, rule = corrections(task, method)
+    model = replace(plain, calibration=calibration, rule=rule)
+    rows = strange(rows_of(400, 2)[0])
+    native, found = model.predict(rows), fed(model, rows)
+    at_most = {"rtol": 1e-9, "atol": 1e-9}
+    if task is Task.REGRESSION:
+        np.testing.assert_allclose(found["prediction"], native + 0.25, **at_most)
+        return
+    assert np.abs(native - plain.predict(rows)).max() > 0.01
+    if task is Task.BINARY:
+        np.testing.assert_allclose(found["score"], native, **at_most)
+        sure = np.abs(native - 0.23) > 1e-6
+        np.testing.assert_array_equal(found["prediction"][sure], native[sure] >= 0.23)
+        return
+    np.testing.assert_allclose(found["probabilities"], native, **at_most)
+    code = np.array([LABELS[task].index(label) for label in found["prediction"]])
+    assert (code != native.argmax(axis=1)).any()
+    np.testing.assert_allclose(found["score"], native[np.arange(len(native)), code], **at_most)
+    cost = native @ np.array(rule.costs)
+    np.testing.assert_allclose(cost[np.arange(len(cost)), code], cost.min(axis=1), **at_most)

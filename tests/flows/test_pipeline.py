@@ -74,9 +74,31 @@ def test_a_run_whose_work_another_run_has_claimed_does_nothing_and_says_so(folde
     unit = execution.units[0]
     with claimed(Disk(lake.claims), [unit], owner="r0"):
         told = pipeline.fn(str(folder / "pipeline.yaml"), "r1", lake=str(lake.root))
-    assert told == f"already running: run r0 is at {unit}"
+    assert told.name == "AlreadyRunning"
+    assert told.message == f"already running: run r0 is at {unit}"
     assert not Table.exists(lake.files)
     assert not lake.runs("r1").exists()
+
+
+def test_a_run_that_finds_nothing_to_do_says_so_and_leaves_nothing(folder):
+    lake = Lake(folder / "lake")
+    told = pipeline.fn(str(folder / "pipeline.yaml"), lake=str(lake.root), only="features")
+    assert told.name == "AlreadyDone"
+    assert told.message == "already done: nothing was run and nothing was written"
+    assert not (lake.root / "runs").exists()
+
+
+def test_work_is_what_is_wanted_and_not_done(folder):
+    def has_work(**wanted):
+        request = Request(
+            load(folder / "pipeline.yaml"), Settings(lake=folder / "lake"), "r", **wanted
+        )
+        return Execution(request).has_work
+
+    assert has_work()
+    assert has_work(only="ingest")
+    assert has_work(only="report")
+    assert not has_work(only="features")
 
 
 def test_progress_prints_a_line_per_stage_that_ended():

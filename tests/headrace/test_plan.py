@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from headrace import intervals, plan
+from headrace.lake import append
 from headrace.lake.landing import Landing, LandingFile
 from headrace.spec import load
 from headrace.stage import Outcome
@@ -47,3 +49,19 @@ def test_a_known_unreadable_file_is_told_and_no_work(flights, lake):
 def test_a_span_is_so_many_hours_also_where_the_clock_is_changed(flights, day, first):
     reached = intervals._reached(flights, day, timedelta(days=7))  # noqa: SLF001 - its rule
     assert (reached[0], reached[-1]) == (first, day)
+
+
+def test_costs_of_errors_and_calibration_make_no_interval_due_again(flights, lake):
+    hour = pa.scalar(datetime(2013, 3, 20, 12, tzinfo=UTC), pa.timestamp("us", "UTC"))
+    for name in ("schedule", "arrivals"):
+        moments = {
+            column: pa.array([hour])
+            for column, kind in flights.sources[name].columns.items()
+            if kind == "timestamp"
+        }
+        append(lake.silver(name), pa.table({**moments, "_batch": ["b" * 32]}), unit=f"{name}/1")
+    priced = flights.target.model_copy(update={"costs": {"false_positive": 1.0}})
+    training = flights.training.model_copy(update={"calibration": "auto"})
+    changed = flights.model_copy(update={"target": priced, "training": training})
+    (found,) = intervals.features_due(flights, lake).missing
+    assert intervals.features_due(changed, lake).missing == (found,)

@@ -16,9 +16,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from headrace.evaluation.costs import Costs, confusion, rule_of
 from headrace.models.algorithms import named
 from headrace.models.algorithms.algorithm import Samples, Task
 from headrace.models.encoding import Encoding
+from headrace.models.target import Classes
 
 
 def fitted(name, train, **given):
@@ -132,6 +134,12 @@ def test_default_by_linear_discriminants(default):
     assert counts[0.5] == (23, 252)
     assert abs(counts[0.2][0] - 235) <= 1
     assert counts[0.2][1] == 138
+    # A missed default that costs as much as four false alarms is decided at 0.2.
+    costs = Costs.of({"false_positive": 1.0, "false_negative": 4.0}, Classes(), ())
+    rule = rule_of(costs, y, found, blocks=np.arange(len(y)) // 100)
+    (_, wrong), (missed, _) = confusion(costs, y, rule(found))["rows"]
+    assert rule.threshold == 0.2
+    assert (wrong, missed) == counts[0.2]
 
 
 @pytest.mark.parametrize(

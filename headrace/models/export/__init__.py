@@ -10,6 +10,7 @@ import numpy as np
 from headrace.errors import SetupError, UsageError
 from headrace.models.algorithms.algorithm import Task
 from headrace.models.encoding import Kind
+from headrace.models.export.corrected import corrected, decision
 from headrace.models.export.graph import OPSET, OPSET_ML, TREES, Graph, Value
 from headrace.models.export.inputs import matrix, missing_text
 from headrace.models.export.writers import written
@@ -17,13 +18,14 @@ from headrace.models.export.writers import written
 if TYPE_CHECKING:
     from headrace.models.model import Model
 
-_THRESHOLD = 0.5  # as scores have it: a prediction is true from this score on
 _IR = 10  # of the file, as the operators' versions ask
 _MOST_BYTES = 2**31 - 1  # of one file of protobuf
 
 
 def to_onnx(model: Model) -> bytes:
     """The content of an .onnx file that gives what the model predicts, with any runtime.
+
+    Its calibration, and what it decides by the costs of errors, are part of the graph.
 
     Inputs, each (rows,): texts as strings, all numbers, true and false as doubles. A missing number
     is NaN; a missing text is the one that the file's metadata names, or any text that training had
@@ -45,7 +47,10 @@ def to_onnx(model: Model) -> bytes:
         raise SetupError(message, hint="pip install 'headrace[onnx]'") from error
     g = Graph()
     X = matrix(g, model.encoding)
-    outputs = _outputs(g, model, written(g, model.recipe.algorithm, model.estimator, X))
+    found = written(g, model.recipe.algorithm, model.estimator, X)
+    if model.calibration is not None:
+        found = corrected(g, model.calibration, found, task=model.classes.task)
+    outputs = _outputs(g, model, found)
     clash = sorted({*outputs} & {*model.encoding.names})
     if clash:
         message = f"a feature is named {clash[0]}, as an output of the graph"
@@ -86,17 +91,17 @@ def _outputs(
     from onnx import TensorProto
 
     double = (TensorProto.DOUBLE, ["rows"])
+    chosen = decision(g, model.rule, found, task=model.classes.task)
     if model.classes.task is Task.REGRESSION:
-        return {"prediction": (found, double)}
+        return {"prediction": (chosen, double)}
     if model.classes.task is Task.BINARY:
-        true = g.op("GreaterOrEqual", found, _THRESHOLD)
-        return {"score": (found, double), "prediction": (true, (TensorProto.BOOL, ["rows"]))}
+        return {"score": (found, double), "prediction": (chosen, (TensorProto.BOOL, ["rows"]))}
     labels = np.array(model.classes.labels)
     text = labels.dtype.kind == "U"
     kind = TensorProto.STRING if text else TensorProto.INT64
-    chosen = g.op("ArgMax", found, axis=1, keepdims=0)
     label = g.op("Gather", labels.astype(object if text else np.int64), chosen, axis=0)
-    score = g.op("ReduceMax", found, np.array([1], dtype=np.int64), keepdims=0)
+    place = g.op("Unsqueeze", chosen, np.array([1], dtype=np.int64))
+    score = g.flat(g.op("GatherElements", found, place, axis=1))
     return {
         "score": (score, double),
         "prediction": (label, (kind, ["rows"])),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from headrace.models.algorithms.algorithm import Task
+from headrace.spec.costs import cost_problems
 from headrace.spec.expressions import Gives, parse
+from headrace.spec.model import Target
 from headrace.spec.parts import Parts
 from headrace.spec.problems import Findings, Loc, unknown
 
@@ -20,6 +22,7 @@ def target_problems(parts: Parts) -> Findings:
     target, at = parts.target, ("target", "of")
     if target is None:
         return
+    yield from _costs(target)
     if target.of not in parts.sources:
         yield at, unknown("source", target.of, parts.sources)
         return
@@ -44,3 +47,10 @@ def target_problems(parts: Parts) -> Findings:
     right = source.references is None or parts.about(target.of) is not None
     if right and parts.rows in parts.sources and parts.rows not in {target.of, source.references}:
         yield at, f"{target.of} needs `references: {parts.rows}`, by which a row finds its target"
+
+
+def _costs(target: Target) -> Findings:
+    for key, problem in (
+        cost_problems(target.costs, target.task) if target.costs is not None else ()
+    ):
+        yield ("target", "costs", *([key] if key else [])), problem

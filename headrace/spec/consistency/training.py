@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from headrace.evaluation.metric import METRICS
+from headrace.models.algorithms.algorithm import Task
 from headrace.spec.model import Target, Training
 from headrace.spec.parts import Parts
 from headrace.spec.problems import KEY, Findings, Loc, listed, near, shown, unknown
@@ -29,6 +30,8 @@ def training_problems(parts: Parts) -> Findings:
             yield ("training", "algorithms"), "name at least one algorithm, or a `preset`"
         yield from _engines(parts.training)
         yield from _metric(parts.training, parts.target)
+        if parts.target and parts.target.task is Task.REGRESSION:
+            yield from _calibration(parts.training)
         for index, allowance in enumerate(parts.training.allow):
             at: Loc = ("training", "allow", index, "columns")
             yield from _columns(allowance.columns, parts, at=at)
@@ -56,6 +59,13 @@ def _metric(training: Training, target: Target | None) -> Findings:
     if training.metric not in able:
         told = f"{training.metric} does not judge a {target.task} target"
         yield ("training", "metric"), told + near(training.metric, able)
+
+
+def _calibration(training: Training) -> Findings:
+    """Values have no probabilities that could be corrected."""
+    if training.calibration != "none":
+        told = "a regression target has no probabilities to calibrate"
+        yield ("training", "calibration"), f"{told}; leave {training.calibration} out"
 
 
 def _algorithms(algorithms: tuple[str, ...], target: Target | None) -> Findings:

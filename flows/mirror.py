@@ -1,0 +1,269 @@
+"""Trainings mirrored to an MLflow tracking server: written there for people, never read back.
+
+The lake decides. A server that is down or slow changes nothing here; tags say what it has, so that
+a training it missed is mirrored the next time.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from flows.options import DEFAULT, OUT, File, LakeFolder, settings_of
+from flows.progress import LOG
+from headrace.errors import SetupError, UsageError
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Metric
+
+    from headrace.evaluation.history import Trained
+    from headrace.lake import Lake
+
+app = typer.Typer()
+
+SERVER = "MLFLOW_TRACKING_URI"
+UNIT, MODEL = "headrace.training", "headrace.model"  # tags of a run and of a model version
+_PARENT, _NOTE = "mlflow.parentRunId", "mlflow.note.content"
+_HABITS = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+}
+_LONGEST_VALUE = 6_000  # of a parameter; MLflow refuses more
+
+
+@app.command()
+def mirror(file: File = DEFAULT, lake: LakeFolder = None) -> None:
+    """Copies to the MLflow server of `MLFLOW_TRACKING_URI` what it lacks of a pipeline's trainings.
+
+    A run does the same by itself after its last stage. Each training becomes a run with its
+    parameters, metrics, report and model files, its candidates the runs below it, and the model a
+    version in the registry, with the alias `champion` where the lake has it.
+
+    Example: `headrace mirror pipeline.yaml`
+    """
+    from headrace.lake import Lake
+    from headrace.spec import load
+
+    if not os.environ.get(SERVER):
+        message = f"{SERVER} is not set"
+        raise UsageError(message, hint=f"`export {SERVER}=http://127.0.0.1:5000`")
+    name, place = load(file).name, Lake(settings_of(lake).lake)
+    copied = copy(place, name)
+    OUT.print(f"mirrored: {', '.join(copied)}" if copied else "already mirrored: nothing was sent")
+
+
+def offer(lake: Lake, pipeline: str) -> None:
+    """Copies what the server lacks, if one is set; a failure is a note, whatever it is."""
+    if not os.environ.get(SERVER):
+        return
+    where = {"stage": "mirror", "subject": pipeline}
+    try:
+        sent = copy(lake, pipeline)
+    except Exception as error:  # the run is done: nothing of MLflow's may make it fail
+        LOG.warning("%-8s %-14s not mirrored: %s", "mirror", pipeline, error, extra=where)
+    else:
+        told = f"sent {', '.join(sent)}" if sent else "nothing to send"
+        LOG.info("%-8s %-14s %s", "mirror", pipeline, told, extra=where)
+
+
+def copy(lake: Lake, pipeline: str) -> list[str]:
+    """Sends the trainings that the server lacks, oldest first, then points to the champion.
+
+    Returns:
+        The days of those sent.
+
+    Raises:
+        SetupError: The extra is missing, or the server did not take them.
+    """
+    client = _client()
+    from mlflow.exceptions import MlflowException
+
+    from headrace.evaluation.history import trainings
+
+    try:
+        target = _Target.of(client, lake, pipeline)
+        sent = [one for one in trainings(lake, pipeline) if target.lacks(one)]
+        for one in sent:
+            target.send(one)
+        target.point_to_champion()
+    except (MlflowException, OSError) as error:
+        message = f"the MLflow server did not take it: {str(error)[:300]}"
+        raise SetupError(
+            message,
+            hint="nothing else depends on it; `headrace mirror` sends what it lacks",
+        ) from error
+    return [one.result.units[0] for one in sent]
+
+
+@dataclass(frozen=True)
+class _Target:
+    """What the server has of a pipeline: an experiment, and a registered model of its name."""
+
+    client: MlflowClient
+    lake: Lake
+    pipeline: str
+    experiment: str
+    mirrored: frozenset[str]
+
+    @classmethod
+    def of(cls, client: MlflowClient, lake: Lake, pipeline: str) -> _Target:
+        name = f"headrace/{pipeline}"
+        found = client.get_experiment_by_name(name)
+        experiment = found.experiment_id if found else client.create_experiment(name)
+        done = client.search_runs(
+            [experiment], f"tags.`{UNIT}` != '' and attributes.status = 'FINISHED'"
+        )
+        units = frozenset(run.data.tags[UNIT] for run in done)
+        return cls(client, lake, pipeline, experiment, units)
+
+    def lacks(self, training: Trained) -> bool:
+        return self._unit(training) not in self.mirrored
+
+    def send(self, training: Trained) -> None:
+        """A run, the runs of its candidates below, and last its end: half a run is sent again."""
+        detail, [moment] = training.result.detail, training.result.units
+        from headrace.models import registry
+
+        self._forget(self._unit(training))
+        shipped = detail["decision"]["shipped"]
+        model = registry.record(self.lake, self.pipeline, detail["model"])
+        run = self._begin(f"{moment} {shipped}", self._tags(training, model))
+        recipe = {name: told for name, told in model["recipe"].items() if name != "parameters"}
+        self._log(run, {**recipe, **model["recipe"]["parameters"]}, _figures(detail))
+        self.client.log_artifacts(
+            run, str(self.lake.models(self.pipeline) / detail["model"]), "model"
+        )
+        page = self.lake.report(training.run)
+        if page.exists():
+            self.client.log_artifact(run, str(page), "report")
+        for entry in detail["leaderboard"]:
+            self._send_candidate(entry, parent=run)
+        self._register(detail["model"], run)
+        self.client.set_terminated(run)
+
+    def point_to_champion(self) -> None:
+        from headrace.models import registry
+
+        champion = registry.champion(self.lake, self.pipeline)
+        version = self._version(champion.model) if champion else None
+        if version is None:
+            return
+        aliases = self.client.get_registered_model(self.pipeline).aliases
+        if str(aliases.get(registry.CHAMPION)) != str(version):
+            self.client.set_registered_model_alias(self.pipeline, registry.CHAMPION, version)
+
+    def _unit(self, training: Trained) -> str:
+        from headrace.evaluation.history import unit_of
+
+        return unit_of(self.pipeline, training.result.units[0])
+
+    def _forget(self, unit: str) -> None:
+        """Deletes what an earlier try left unfinished."""
+        for run in self.client.search_runs([self.experiment], f"tags.`{UNIT}` = '{unit}'"):
+            children = f"tags.`{_PARENT}` = '{run.info.run_id}'"
+            for each in (*self.client.search_runs([self.experiment], children), run):
+                self.client.delete_run(each.info.run_id)
+
+    def _tags(self, training: Trained, model: Mapping[str, Any]) -> dict[str, str]:
+        decision = training.result.detail["decision"]
+        libraries = {f"library.{name}": told for name, told in model.get("libraries", {}).items()}
+        code = {f"code.{name}": str(told) for name, told in model.get("code", {}).items()}
+        return {
+            UNIT: self._unit(training),
+            MODEL: model["model"],
+            _NOTE: decision["sentence"],
+            "headrace.pipeline": self.pipeline,
+            "headrace.run": training.run,
+            "headrace.promoted": str(decision["promoted"]).lower(),
+            **libraries,
+            **code,
+        }
+
+    def _begin(self, name: str, tags: Mapping[str, str]) -> str:
+        run = self.client.create_run(self.experiment, run_name=name, tags=dict(tags))
+        identity: str = run.info.run_id
+        return identity
+
+    def _send_candidate(self, entry: Mapping[str, Any], *, parent: str) -> None:
+        tags = {_PARENT: parent, "headrace.kind": entry["kind"]}
+        run = self._begin(entry["candidate"], tags)
+        values = {f"validation/{name}": value for name, value in entry["validation"].items()}
+        self._log(run, entry.get("params", {}), values)
+        self.client.set_terminated(run)
+
+    def _log(self, run: str, parameters: Mapping[str, Any], values: Mapping[str, Any]) -> None:
+        from mlflow.entities import Param
+
+        told = [Param(name, _text(value)[:_LONGEST_VALUE]) for name, value in parameters.items()]
+        self.client.log_batch(run, metrics=list(_metrics(values)), params=told)
+
+    def _register(self, model: str, run: str) -> None:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self.client.get_registered_model(self.pipeline)
+        except MlflowException:
+            self.client.create_registered_model(
+                self.pipeline, description="Mirrored from a Headrace lake, which alone decides."
+            )
+        if self._version(model) is None:
+            self.client.create_model_version(
+                self.pipeline, f"runs:/{run}/model", run, tags={MODEL: model}
+            )
+
+    def _version(self, model: str) -> str | None:
+        found = self.client.search_model_versions(f"name = '{self.pipeline}'")
+        return next((str(each.version) for each in found if each.tags.get(MODEL) == model), None)
+
+
+def _client() -> MlflowClient:
+    if importlib.util.find_spec("mlflow") is None:
+        message = f"{SERVER} is set, and the extra `mlflow` is not installed"
+        raise SetupError(message, hint="`pip install 'headrace[mlflow]'`, or unset the variable")
+    for name, value in _HABITS.items():
+        os.environ.setdefault(name, value)
+    from mlflow import MlflowClient
+
+    return MlflowClient()
+
+
+def _figures(detail: Mapping[str, Any]) -> dict[str, Any]:
+    """Validation and test of what is shipped, each test metric with its interval, and the gain."""
+    shipped = detail["decision"]["shipped"]
+    values: dict[str, Any] = {}
+    for entry in detail["leaderboard"]:
+        if entry["candidate"] == shipped:
+            values |= {f"validation/{name}": value for name, value in entry["validation"].items()}
+    for entry in detail["test"]:
+        if entry["candidate"] == shipped:
+            for name, interval in entry["metrics"].items():
+                values |= _with_ends(f"test/{name}", interval)
+    gain = detail.get("gain")
+    return values | (_with_ends(f"gain/{gain['metric']}", gain) if gain else {})
+
+
+def _with_ends(name: str, interval: Mapping[str, Any]) -> dict[str, Any]:
+    ends = {f"{name}_{end}": interval.get(end) for end in ("low", "high")}
+    return {name: interval.get("value"), **ends}
+
+
+def _metrics(values: Mapping[str, Any]) -> Iterator[Metric]:
+    from mlflow.entities import Metric
+
+    for name, value in values.items():
+        if value is not None and math.isfinite(value):
+            yield Metric(name, float(value), 0, 0)
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, default=str)
