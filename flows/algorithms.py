@@ -10,6 +10,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table as Grid
 
+from flows import completion
 from flows.options import OUT, LakeFolder, settings_of
 from headrace.errors import UsageError
 
@@ -22,7 +23,10 @@ app = typer.Typer()
 @app.command()
 def algorithms(
     name: Annotated[
-        str | None, typer.Argument(help="One of them, or what it is also called.")
+        str | None,
+        typer.Argument(
+            help="One of them, or what it is also called.", autocompletion=completion.algorithms
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:

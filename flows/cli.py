@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import signal
 import sys
@@ -14,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
-from pydantic import ValidationError
 from rich.markup import escape
 from rich.table import Table as Grid
 
@@ -23,18 +21,33 @@ from flows import (
     algorithms,
     audit,
     deploy,
+    diff,
+    errors,
+    explain,
     export,
     mirror,
+    new,
     profiles,
     quarantine,
+    rebuild,
     sampling,
     temporary_server,
     upkeep,
 )
-from flows.options import DEFAULT, ERR, OUT, File, LakeFolder, settings_of
+from flows.options import (
+    DEFAULT,
+    ERR,
+    EXIT_CODES,
+    OUT,
+    AsJson,
+    File,
+    LakeFolder,
+    emit,
+    settings_of,
+)
 from flows.progress import progress
 from headrace import runs
-from headrace.errors import HeadraceError, UsageError
+from headrace.errors import UsageError
 from headrace.settings import Settings, engine_environment
 from headrace.stage import STAGES, Outcome, Stage, StageName
 
@@ -49,8 +62,7 @@ app = typer.Typer(
     help="One pipeline file, from landing files to scores in a Delta lake.\n\n"
     "Start with `headrace validate FILE`, look with `headrace plan FILE`, "
     "do with `headrace run FILE`.\n\n"
-    "Exit codes: 0 done (or already done), 1 failed, 2 bad usage, pipeline file or input, "
-    "3 promotion refused under `--require-promotion`.",
+    f"Exit codes: {', '.join(f'{code} {meaning}' for code, meaning in EXIT_CODES.items())}.",
 )
 
 app.add_typer(quarantine.app, name="quarantine")
@@ -61,26 +73,31 @@ app.add_typer(algorithms.app)
 app.add_typer(export.app)
 app.add_typer(deploy.app)
 app.add_typer(mirror.app)
+app.add_typer(new.app)
+app.add_typer(explain.app)
+app.add_typer(rebuild.app)
+app.add_typer(diff.app)
+app.add_typer(errors.app)
 
 _STOPPED = "stopped; what was committed stands, and the next run completes the rest"
-_NO_RIGHT = "\n  -> give this user the right to read and write there, or name another lake"
-_HINTS = {
-    errno.EACCES: _NO_RIGHT,
-    errno.EPERM: _NO_RIGHT,
-    errno.EROFS: _NO_RIGHT,
-    errno.ENOSPC: "\n  -> free space, then run again: what was committed stands",
-}
 INTERRUPTED, TERMINATED = 130, 143  # exit codes of a shell: 128 + the signal; typer's for Ctrl-C
 
 
 @app.command()
-def validate(file: File = DEFAULT) -> None:
+def validate(file: File = DEFAULT, as_json: AsJson = False) -> None:
     """Reads a pipeline file and says everything that is wrong with it. Starts no engine.
 
     Example: `headrace validate examples/flight_delays/pipeline.yaml`
     """
     from headrace.spec import load
+    from headrace.spec import validate as problems_of
 
+    if as_json:
+        problems = problems_of(file)
+        emit({"valid": not problems, "problems": [vars(problem) for problem in problems]})
+        if problems:
+            raise typer.Exit(UsageError.exit_code)
+        return
     pipeline = load(file)
     features = len(pipeline.features.names)
     rules = sum(map(len, pipeline.checks.values()))
@@ -94,6 +111,7 @@ def plan(
     file: File = DEFAULT,
     lake: LakeFolder = None,
     every: Annotated[bool, typer.Option("--all", help="One line per unit.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Says what a run would do, and why. Starts no engine and changes nothing.
 
@@ -102,6 +120,9 @@ def plan(
     from headrace.spec import load
 
     stages = _plan(load(file), settings_of(lake))
+    if as_json:
+        emit([vars(stage) for stage in stages])
+        return
     OUT.print(_grid(stages, every=every))
     outcomes = Counter(stage.outcome for stage in stages)
     if outcomes[Outcome.MISSING] or outcomes[Outcome.WAITING]:
@@ -220,7 +241,7 @@ def backfill(
 
 
 @app.command()
-def models(file: File = DEFAULT, lake: LakeFolder = None) -> None:
+def models(file: File = DEFAULT, lake: LakeFolder = None, as_json: AsJson = False) -> None:
     """Lists the models of a pipeline, newest last, and which one is champion.
 
     Example: `headrace models examples/flight_delays/pipeline.yaml`
@@ -231,6 +252,11 @@ def models(file: File = DEFAULT, lake: LakeFolder = None) -> None:
 
     pipeline, place = load(file), Lake(settings_of(lake).lake)
     rows = registry.promotions(place, pipeline.name)
+    if as_json:
+        records = [registry.record(place, pipeline.name, row.model) for row in rows]
+        pairs = zip(rows, records, strict=True)
+        emit([{**vars(row), "algorithm": told["algorithm"]} for row, told in pairs])
+        return
     if not rows:
         OUT.print("no model yet; next: `headrace run`")
         return
@@ -250,6 +276,7 @@ def models(file: File = DEFAULT, lake: LakeFolder = None) -> None:
 def report(
     lake: LakeFolder = None,
     show: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Says where the page of the last run is.
 
@@ -262,7 +289,10 @@ def report(
     if page is None:
         message = "there is no report yet"
         raise UsageError(message, hint="`headrace run FILE` writes one")
-    OUT.print(page.as_posix(), soft_wrap=True)
+    if as_json:
+        emit({"run": page.stem, "page": page.as_posix()})
+    else:
+        OUT.print(page.as_posix(), soft_wrap=True)
     if show:
         webbrowser.open(page.as_uri())
 
@@ -273,6 +303,7 @@ def doctor(
     repair: Annotated[
         bool, typer.Option("--repair", help="Fetch missing or damaged jars, rebuild the archive.")
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Looks at Java, jars, versions, disk and memory, and says what to do about each finding.
 
@@ -284,7 +315,7 @@ def doctor(
     if repair:
         from spark_jobs.prepare import prepare
 
-        with OUT.status("fetching jars and building the class-data archive, up to a minute"):
+        with ERR.status("fetching jars and building the class-data archive, up to a minute"):
             prepare(settings)
     findings = diagnose(settings)
     grid = Grid()
@@ -294,10 +325,14 @@ def doctor(
     for finding in findings:
         state = f"[{colours[finding.state]}]{finding.state}[/]"
         grid.add_row(state, finding.name, escape(finding.found), escape(finding.advice))
-    OUT.print(grid)
     failed = sum(finding.state == "fail" for finding in findings)
+    if as_json:
+        emit([vars(finding) for finding in findings])
+    else:
+        OUT.print(grid)
+        told = "must be mended first" if failed else "next: `headrace validate FILE`"
+        OUT.print(f"{failed} finding(s) {told}" if failed else told)
     if failed:
-        OUT.print(f"{failed} finding(s) must be mended first")
         raise typer.Exit(1)
 
 
@@ -312,25 +347,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # An orderly end: Python's own would leave Prefect's temporary server running.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
     try:
-        code = app(args=arguments, standalone_mode=False)
+        code = app(args=arguments, prog_name="headrace", standalone_mode=False)
     except SystemExit as stop:
         code = stop.code
-    except typer.TyperException as error:  # its own copy of click's, which click's do not catch
-        if message := error.format_message():
-            ERR.print(f"[red]UsageError[/]: {escape(message)}\n  -> see `headrace --help`")
-        code = error.exit_code
-    except ValidationError as error:  # of the settings; a pipeline file has its own errors
-        for problem in error.errors():
-            name = "HEADRACE_" + "_".join(map(str, problem["loc"])).upper()
-            ERR.print(f"[red]UsageError[/]: {name}: {escape(problem['msg'])}")
-        code = UsageError.exit_code
-    except OSError as error:
-        hint = _HINTS.get(error.errno or 0, "")
-        ERR.print(f"[red]{type(error).__name__}[/]: {escape(str(error))}{hint}", soft_wrap=True)
-        code = 1
-    except HeadraceError as error:
-        ERR.print(f"[red]{type(error).__name__}[/]: {escape(str(error))}", soft_wrap=True)
-        code = error.exit_code
+    except Exception as error:  # what `tell` does not know is raised again
+        code = errors.tell(error)
     if code in {INTERRUPTED, TERMINATED}:
         _stop(code)
     sys.exit(code or 0)
@@ -441,7 +462,7 @@ def _run(
                     require_promotion=require_promotion,
                     return_state=True,
                 )
-            outcome = state.result()
+            outcome = str(state.result())
     page = Lake(settings.lake).report(request.run)
     told = f"; the page of this run: {page}" if page.exists() else ""
     OUT.print(f"{outcome}{told}", soft_wrap=True)

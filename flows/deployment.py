@@ -187,7 +187,8 @@ def changes(standing: DeploymentResponse, deployment: Deployment) -> Iterator[st
         "tags": ", ".join(standing.tags),
         "parameters": standing.parameters,
         "schedule": ", ".join(
-            _schedule(getattr(each, "cron", None), each.timezone or "UTC") for each in crons
+            _schedule(getattr(each, "cron", None), getattr(each, "timezone", None) or "UTC")
+            for each in crons
         )
         or _schedule(None, ""),
         "at once": limit.limit if limit else None,

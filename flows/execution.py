@@ -322,6 +322,7 @@ class Execution:
         _told(stage, subject, "started")
         started = time.monotonic()
         folder = self.lake.runs(self.request.run)
+        runs.describe(self.pipeline, folder)
         try:
             result = _in_a_thread(lambda: runs.perform(stage, subject, work, folder=folder))
         except Exception as error:

@@ -35,9 +35,9 @@ def watch(client: SyncPrefectClient, name: str, identity: str) -> bool:
 
 
 def _lost(name: str, identity: str) -> AutomationCore:
+    from prefect.client.schemas.objects import StateType
     from prefect.events.actions import ChangeFlowRunState
     from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
-    from prefect.states import StateType
 
     from flows.pipeline import ENDED_WELL
 

@@ -33,7 +33,7 @@ SERVER = "MLFLOW_TRACKING_URI"
 UNIT, MODEL = "headrace.training", "headrace.model"  # tags of a run and of a model version
 _PARENT, _NOTE = "mlflow.parentRunId", "mlflow.note.content"
 _HABITS = {
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -97,7 +97,7 @@ def copy(lake: Lake, pipeline: str) -> list[str]:
             target.send(one)
         target.point_to_champion()
     except (MlflowException, OSError) as error:
-        message = f"the MLflow server did not take it: {str(error)[:300]}"
+        message = f"the MLflow server did not take it: {str(error)[:160]}"
         raise SetupError(
             message,
             hint="nothing else depends on it; `headrace mirror` sends what it lacks",

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from prefect.flows import Flow
 
 
-def failed(_flow: Flow[..., Any], run: FlowRun, state: State[Any]) -> None:
+def failed(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
     """Tells of a run that ended badly: its name, what is wrong, and where to look.
 
     Prefect logs an error of a hook and goes on. A process that was killed calls none: the
@@ -24,10 +24,11 @@ def failed(_flow: Flow[..., Any], run: FlowRun, state: State[Any]) -> None:
     from prefect.utilities.urls import url_for
 
     teller = apprise.Apprise()
-    teller.add(addresses.get_secret_value().split())
-    lines = [f"run {run.name}", state.message or state.name or "", url_for(run) or ""]
+    for address in addresses.get_secret_value().split():
+        teller.add(address)
+    lines = [f"run {flow_run.name}", state.message or state.name or "", url_for(flow_run) or ""]
     if not teller.notify(
-        title=f"headrace: {(state.name or 'failed').lower()}: {run.parameters.get('file')}",
+        title=f"{flow.name}: {(state.name or 'failed').lower()}: {flow_run.parameters.get('file')}",
         body="\n".join(filter(None, lines)),
         notify_type=apprise.NotifyType.FAILURE,
     ):

@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
+from flows import completion
 from headrace.settings import Settings
 
 OUT, ERR = Console(), Console(stderr=True)
 DEFAULT = Path("pipeline.yaml")
+EXIT_CODES = {
+    0: "done (or already done)",
+    1: "failed",
+    2: "bad usage, pipeline file or input",
+    3: "promotion refused under `--require-promotion`",
+    4: "a score that was rebuilt is another one",
+    130: "stopped by Ctrl-C",
+    143: "asked to stop",
+}
 
-File = Annotated[Path, typer.Argument(help="The pipeline file.", show_default=True)]
+File = Annotated[
+    Path,
+    typer.Argument(help="The pipeline file.", show_default=True, autocompletion=completion.files),
+]
 LakeFolder = Annotated[
     Path | None,
     typer.Option(
@@ -22,6 +36,14 @@ LakeFolder = Annotated[
         show_default=False,
     ),
 ]
+AsJson = Annotated[
+    bool, typer.Option("--json", help="One JSON document, for scripts; messages go to stderr.")
+]
+
+
+def emit(document: Any) -> None:  # noqa: ANN401  # any JSON value
+    """Writes one JSON document to stdout: dates as texts, and no number that JSON has not."""
+    typer.echo(json.dumps(document, default=str, ensure_ascii=False, allow_nan=False))
 
 
 def settings_of(lake: Path | None) -> Settings:

@@ -5,6 +5,7 @@ Prefect is an at-least-once trigger here. That a unit of work is done once is th
 
 # No `from __future__ import annotations` here: Prefect reads the flow's parameters at run time.
 
+import logging
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, date
@@ -21,6 +22,7 @@ from prefect.tasks import Task
 
 from flows import artifacts, events, mirror, notify
 from flows.execution import Execution, Request, demand_promotion, opened
+from flows.progress import LOG
 from headrace import runs
 from headrace.errors import (
     ChecksFailed,
@@ -165,6 +167,7 @@ def pipeline(  # noqa: PLR0917 - Prefect shows them as a form and passes them by
         HeadraceError: The first failure; what does not depend on it was done all the same.
     """
     engine_environment()
+    LOG.setLevel(logging.INFO)  # Prefect gives it a handler (flows/deployment.py), but no level
     settings = Settings() if lake is None else Settings(lake=Path(lake))
     request = Request(
         load(file), settings, run or _name(), first, only, stale, tuple(days) if days else None

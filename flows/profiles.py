@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as Grid
 
+from flows.completion import subjects
 from flows.options import DEFAULT, ERR, OUT, File, LakeFolder, settings_of
 from flows.progress import progress
 from headrace import runs
@@ -36,7 +37,10 @@ def profile(
     subject: Annotated[
         str,
         typer.Argument(
-            help="A source, or `gold` for the features.", metavar="SOURCE|gold", show_default=False
+            help="A source, or `gold` for the features.",
+            metavar="SOURCE|gold",
+            show_default=False,
+            autocompletion=subjects,
         ),
     ],
     file: File = DEFAULT,

@@ -9,6 +9,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table as Grid
 
+from flows.completion import sources
 from flows.options import DEFAULT, OUT, File, LakeFolder, settings_of
 from flows.progress import progress
 from headrace import runs
@@ -19,7 +20,9 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     help="Rows that were set aside: `show` them, and `replay` them after a rule was mended.",
 )
-SourceName = Annotated[str, typer.Argument(help="A source.", show_default=False)]
+SourceName = Annotated[
+    str, typer.Argument(help="A source.", show_default=False, autocompletion=sources)
+]
 
 
 @app.command()
@@ -42,7 +45,8 @@ def show(
         found = sorted(path.name for path in (place.root / "silver").glob("[!.]*"))
         if source not in found:
             message = f"no source {source!r} in this lake"
-            raise UsageError(message, lake=place.root, hint=f"there are {', '.join(found)}")
+            hint = f"there are {', '.join(found)}" if found else "`headrace run FILE` makes them"
+            raise UsageError(message, lake=place.root, hint=hint)
         OUT.print(f"nothing of {source} is in quarantine")
         return
     silver = Table.if_exists(place.silver(source))

@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table as Grid
 
-from flows.options import OUT, LakeFolder, settings_of
+from flows.options import OUT, AsJson, LakeFolder, emit, settings_of
 from headrace import runs
 from headrace.errors import UsageError
 
@@ -19,7 +19,7 @@ COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 
 
 @app.command()
-def verify(lake: LakeFolder = None) -> None:
+def verify(lake: LakeFolder = None, as_json: AsJson = False) -> None:
     """Reads the whole lake back and holds it against itself; exit code 1 if a promise is broken.
 
     Every data file by its checksums, the balance of each source line by line, each model by its
@@ -30,7 +30,14 @@ def verify(lake: LakeFolder = None) -> None:
     from headrace.verify import verify as findings_of
 
     failed = 0
-    for finding in findings_of(settings_of(lake).lake):
+    found = findings_of(settings_of(lake).lake)
+    if as_json:
+        findings = list(found)
+        emit([vars(finding) for finding in findings])
+        if any(finding.state == "fail" for finding in findings):
+            raise typer.Exit(1)
+        return
+    for finding in found:
         failed += finding.state == "fail"
         state = f"[{COLOURS[finding.state]}]{finding.state:4}[/]"
         OUT.print(f"{state} {escape(finding.name)}: {escape(finding.found)}", soft_wrap=True)
@@ -46,6 +53,7 @@ def history(
     subject: Annotated[str, typer.Argument(help="A source or a pipeline.", show_default=False)],
     unit: Annotated[str, typer.Argument(help="A batch or a day; all if not given.")] = "",
     lake: LakeFolder = None,
+    as_json: AsJson = False,
 ) -> None:
     """Tells what happened to a source or a pipeline, from the logs of its tables alone.
 
@@ -61,6 +69,9 @@ def history(
         names = sorted({name.partition("/")[2] for name in tables if "/" in name})
         message = f"nothing happened to {subject!r}" + (f" {unit!r}" if unit else "")
         raise UsageError(message, lake=root, hint=f"there are {', '.join(names)}")
+    if as_json:
+        emit([vars(event) for event in events])
+        return
     grid = Grid("when, UTC", "what", "unit", "table", "version", "told")
     for event in events:
         _, stage, name = event.unit.split("/", 2)

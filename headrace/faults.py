@@ -38,7 +38,7 @@ def point(stage: str, moment: str, files: Sequence[Path] = ()) -> None:
     """A place where a run may be made to fail.
 
     Args:
-        stage: One of `headrace.stage.STAGES`.
+        stage: One of `headrace.stage.STAGES`, or what else commits: `alias`, `search`.
         moment: One of `MOMENTS`.
         files: Data files just written, of which `torn` cuts the last in half before it kills.
     """
@@ -56,7 +56,7 @@ def _strike(told: str, here: str, files: Sequence[Path]) -> None:
         return
     if action == "raise":
         message = f"made to fail at {here}"
-        raise EngineLost(message)
+        raise EngineLost(message, hint="run again")
     if action == "no_space":
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     if action == "delay":

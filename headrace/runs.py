@@ -4,21 +4,31 @@ from __future__ import annotations
 
 import errno
 import json
+import platform
 import secrets
 import shutil
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from headrace import faults
 from headrace.errors import EngineLost, HeadraceError, StageFailed
 from headrace.stage import StageResult
 
+if TYPE_CHECKING:
+    from headrace.spec.model import Pipeline
+
+LIBRARIES = (
+    *("headrace", "pyspark", "delta-spark", "deltalake", "pyarrow", "great-expectations", "ray"),
+    *("optuna", "numpy", "scikit-learn", "lightgbm", "xgboost-cpu", "prefect"),
+)
 _FAILED = "failed-"
+_ABOUT = Path("about") / "run.json"  # in a folder of its own: those beside it are of stages
 _ENGINES = {"pyspark", "py4j"}
 _FULL_BYTES = 1 << 20  # a disk with less is full, whatever an engine made of it
 _LINES_TOLD = 8  # of an engine's message; the rest is its stack
@@ -75,9 +85,64 @@ def results(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("*.json") if not path.name.startswith(_FAILED))
 
 
+def describe(pipeline: Pipeline, folder: Path) -> None:
+    """Writes down what a run is made of, once: the leaves of its spec, and the libraries.
+
+    What may come from the environment is told by its digest alone.
+    """
+    from headrace.lake import digest  # here: pyarrow comes with it
+
+    target = folder / _ABOUT
+    if target.exists():
+        return
+    leaves = dict(_leaves("", pipeline.model_dump(mode="json", by_alias=True)))
+    if pipeline.env:
+        for path, value in leaves.items():
+            if path.partition(".")[0] == "roots" or path.endswith(".path"):
+                leaves[path] = f"digest {digest(value)}"
+    with suppress(OSError):  # on a full disk, which the stage is about to tell
+        _write({"pipeline": pipeline.name, "spec": leaves, "libraries": _libraries()}, target)
+
+
+def about(folder: Path) -> dict[str, Any] | None:
+    """What `describe` wrote: pipeline, spec, libraries; None of a run of an older version."""
+    try:
+        told: dict[str, Any] = json.loads((folder / _ABOUT).read_text())
+    except FileNotFoundError:
+        return None
+    return told
+
+
+def names(root: Path) -> list[str]:
+    """The runs of a lake, oldest first."""
+    folder = root / "runs"
+    return (
+        sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+    )
+
+
 def failures(folder: Path) -> list[Failure]:
     """The calls of a run that failed and were not made good by a later try."""
     return [Failure(**json.loads(path.read_text())) for path in sorted(folder.glob(f"{_FAILED}*"))]
+
+
+def _leaves(path: str, value: object) -> Iterator[tuple[str, object]]:
+    if isinstance(value, dict) and value:
+        for name, each in value.items():
+            yield from _leaves(f"{path}.{name}" if path else str(name), each)
+    elif isinstance(value, list) and any(isinstance(each, dict) for each in value):
+        for index, each in enumerate(value):
+            yield from _leaves(f"{path}[{index}]", each)
+    elif value is not None:
+        yield path, value
+
+
+def _libraries() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for name in LIBRARIES:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
 
 
 def _told(error: Exception, stage: str, subject: str, *, is_full: bool) -> Exception:

@@ -120,5 +120,5 @@ def _winner(met: Contest) -> str:
 
 def _test(training: Training) -> tuple[Floats, Any, int]:
     part = training.examples.parts.test
-    days = training.examples.days(part)
+    days = training.examples.blocks(part).code
     return training.examples.y[part.rows], days, training.pipeline.training.seed

@@ -11,11 +11,15 @@ from threadpoolctl import threadpool_limits
 
 from headrace.errors import UsageError
 from headrace.evaluation.gate import Decision, decide
+from headrace.evaluation.inspection.simplest import READ_BY_PEOPLE, first_rule
+from headrace.evaluation.inspection.stability import Stability, kept_back, stability
 from headrace.evaluation.intervals import LEVEL, Judged, judged
 from headrace.evaluation.metrics import Floats, Metric, measured
+from headrace.evaluation.nested import OuterFold
+from headrace.evaluation.selection import Selection, selection
 from headrace.lake import Lake
 from headrace.models import registry
-from headrace.models.algorithms.algorithm import Parameters, Samples
+from headrace.models.algorithms.algorithm import Parameters, Samples, Task
 from headrace.models.encoding import Encoding, Form
 from headrace.models.model import Model, Recipe
 from headrace.models.registry import Aliases
@@ -63,12 +67,13 @@ class Contest:
 
     Attributes:
         models: Candidate to model: winner, baseline and, where there is one, champion.
-        roles: Candidate to `winner`, `baseline` or `champion`.
+        roles: Candidate to `winner`, `baseline`, `simple` or `champion`.
         judged: All of them on the test part.
         decision: Of the gate.
         champion: Digest of the champion that was met, or None.
         notes: For people.
         scores: Candidate to what it predicts of the test part, as `judged` met it.
+        steady: Of the winner of a regression: how far its predictions go.
     """
 
     models: Mapping[str, Model]
@@ -78,11 +83,17 @@ class Contest:
     champion: str | None
     notes: tuple[str, ...]
     scores: Mapping[str, Floats]
+    steady: Stability | None = None
 
     @property
     def shipped(self) -> Model:
         """The model that predicts from now on."""
         return self.models[self.decision.shipped]
+
+    @property
+    def power_notes(self) -> tuple[str, ...]:
+        """How long the test part should be, where it showed no gain."""
+        return () if self.decision.promoted else (self.decision.power.sentence,)
 
     def tested(self) -> list[dict[str, Any]]:
         """The test metrics of each finalist, as JSON values."""
@@ -118,31 +129,91 @@ def contest(training: Training, lake: Lake, searched: Sequence[Searched]) -> Con
     examples, metric = training.examples, training.metric
     winner = _first([each for each in searched if not each.algorithm.baseline], metric)
     baseline = _first([each for each in searched if each.algorithm.baseline], metric)
-    models = {each.algorithm.name: _final(training, each) for each in (winner, baseline)}
-    roles = {winner.algorithm.name: "winner", baseline.algorithm.name: "baseline"}
+    simple = [
+        each
+        for each in searched
+        if each.algorithm.name in READ_BY_PEOPLE and each.values and each is not winner
+    ]
+    finalists = [(winner, "winner"), (baseline, "baseline"), *((each, "simple") for each in simple)]
+    models = {each.algorithm.name: _final(training, each) for each, _ in finalists}
+    roles = {each.algorithm.name: role for each, role in finalists}
     champion, notes = _champion(training, lake)
     name = None
     if champion is not None:
         name = f"{champion.recipe.algorithm} {champion.digest[:8]}"
         models[name], roles[name] = champion, "champion"
     part = examples.parts.test
+    blocks = examples.blocks(part)
     scores = {candidate: examples.predicted(model, part) for candidate, model in models.items()}
     found = judged(
         examples.y[part.rows],
         scores,
-        blocks=examples.days(part),
+        blocks=blocks.code,
         seed=training.pipeline.training.seed,
         task=examples.classes.task,
     )
-    decision = decide(
-        found,
-        challenger=winner.algorithm.name,
-        baseline=baseline.algorithm.name,
-        champion=name,
-        metric=metric,
+
+    def decided(challenger: str) -> Decision:
+        return decide(
+            found,
+            challenger=challenger,
+            baseline=baseline.algorithm.name,
+            champion=name,
+            metric=metric,
+            worth=training.pipeline.split.worth,
+            unit=blocks.unit,
+            units=blocks.units,
+        )
+
+    decision = decided(winner.algorithm.name)
+    for each in simple:
+        gain = found.gain(winner.algorithm.name, over=each.algorithm.name, metric=metric)
+        decision = first_rule(decision, decided(each.algorithm.name), gain=gain, metric=metric)
+    steady = _steady(
+        training, models[decision.shipped if decision.promoted else winner.algorithm.name]
     )
+    instead = name or baseline.algorithm.name
+    decision = kept_back(decision, steady, instead=instead, champion=name is not None)
     digest = champion.digest if champion else None
-    return Contest(models, roles, found, decision, digest, notes, scores)
+    return Contest(models, roles, found, decision, digest, notes, scores, steady)
+
+
+def outer_fold(training: Training, searched: Sequence[Searched]) -> OuterFold:
+    """The winner and the best baseline of a search, on the outer fold that plays the test part."""
+    examples, metric = training.examples, training.metric
+    part = examples.parts.test
+    winner = _first([each for each in searched if not each.algorithm.baseline], metric)
+    baseline = _first([each for each in searched if each.algorithm.baseline], metric)
+
+    def value(each: Searched) -> float:
+        score = examples.predicted(_final(training, each), part)
+        return measured(examples.y[part.rows], score, examples.classes.task)[metric]
+
+    return OuterFold(
+        winner.algorithm.name,
+        value(winner),
+        value(baseline),
+        rows=len(part.rows),
+        learned=len(examples.parts.train.rows),
+    )
+
+
+def chosen(training: Training, searched: Sequence[Searched], *, asked: int) -> Selection:
+    """How the winner was chosen, and what is left of its value for that.
+
+    Args:
+        training: What it works on.
+        searched: Every trial counts that is not a baseline's.
+        asked: How often the pipeline's gate was asked, this time included.
+    """
+    tried = [each for each in searched if not each.algorithm.baseline]
+    return selection(
+        [values for each in tried for values in each.by_block],
+        value=_first(tried, training.metric).values[training.metric],
+        metric=training.metric,
+        asked=asked,
+        seed=training.pipeline.training.seed,
+    )
 
 
 def recipe(
@@ -233,6 +304,20 @@ def _final(training: Training, searched: Searched) -> Model:
     examples = training.examples
     model = Model(made, training.encodings[form], fitted.estimator, examples.classes)
     return corrected(pipeline, examples, model)
+
+
+def _steady(training: Training, model: Model) -> Stability | None:
+    """Of a regression; a probability cannot go far."""
+    examples = training.examples
+    if examples.classes.task is not Task.REGRESSION:
+        return None
+    recent = examples.parts.validation
+    return stability(
+        model,
+        train=examples.of(examples.parts.train),
+        recent=examples.of(recent),
+        y=examples.y[recent.rows],
+    )
 
 
 def _champion(training: Training, lake: Lake) -> tuple[Model | None, tuple[str, ...]]:

@@ -42,7 +42,7 @@ def corrected(pipeline: Pipeline, examples: Examples, model: Model) -> Model:
     if costs is None:
         return model
     part = examples.parts.validation
-    y, blocks = examples.y[part.rows], examples.days(part)
+    y, blocks = examples.y[part.rows], examples.blocks(part).code
     predicted = _said(examples, model)
     return replace(model, rule=rule_of(costs, y, predicted, blocks=blocks))
 
@@ -54,7 +54,9 @@ def calibrated_by(pipeline: Pipeline, examples: Examples, model: Model) -> Calib
         return None
     predicted = _said(examples, replace(model, calibration=None))
     with threadpool_limits(1):  # equal rows give equal bytes
-        return calibrated(asked, examples.y[part.rows], predicted, blocks=examples.days(part))
+        return calibrated(
+            asked, examples.y[part.rows], predicted, blocks=examples.blocks(part).code
+        )
 
 
 def _said(examples: Examples, model: Model) -> Floats:

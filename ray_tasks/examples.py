@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from headrace.errors import TrainingError
+from headrace.evaluation.blocks import Blocks, blocks_of
+from headrace.evaluation.folds import folds, outer
 from headrace.evaluation.metrics import Floats, Integers
-from headrace.evaluation.splits import Part, Parts, time_split
+from headrace.evaluation.splits import Part, Parts, split
 from headrace.lake import Lake, Table, digest
 from headrace.models.algorithms.algorithm import Samples, Task
 from headrace.models.encoding import Encoding, Form, refusals
@@ -29,8 +32,11 @@ class Examples:
     """The rows of one training.
 
     Attributes:
+        pipeline: Whose split it is.
+        moment: The training moment.
         rows: Sorted by interval and key, so that the order of files in gold does not matter.
         features: Feature columns.
+        groups: Columns of `split.groups`.
         y: As `Samples` has it; NaN where the target is not known. A class that is in no training
             row has a code beyond those of `classes`.
         classes: What is predicted, and the classes of the training rows.
@@ -44,8 +50,11 @@ class Examples:
         unread: Rows of the training part that `training.sample` left out.
     """
 
+    pipeline: Pipeline
+    moment: date
     rows: pa.Table
     features: tuple[str, ...]
+    groups: tuple[str, ...]
     y: Floats
     classes: Classes
     labels: tuple[Label, ...]
@@ -61,19 +70,33 @@ class Examples:
         """The rows of a part."""
         return self.rows.take(pa.array(part.rows))
 
+    def blocks(self, part: Part) -> Blocks:
+        """The block of each row of a part, for a bootstrap."""
+        return blocks_of(self.of(part), self.pipeline)
+
     def days(self, part: Part) -> Integers:
-        """The interval of each row of a part, as a number: the blocks of a bootstrap."""
+        """The interval of each row of a part, as a number."""
         days: Integers = self.of(part).column("_interval").cast(pa.int32()).to_numpy()
         return days.astype(np.int64)
 
     def samples(self, encodings: Mapping[Form, Encoding], part: Part) -> dict[Form, Samples]:
         """The matrices of a part, one for each form."""
         rows, y = self.of(part), self.y[part.rows]
-        task, classes = self.classes.task, self.classes.count
+        task, classes, blocks = self.classes.task, self.classes.count, self.together(part)
         return {
-            form: Samples(encoding.matrix(rows), y, encoding.categorical, task, classes)
+            form: Samples(
+                encoding.matrix(rows), y, encoding.categorical, task, classes, blocks=blocks
+            )
             for form, encoding in encodings.items()
         }
+
+    def together(self, part: Part) -> Integers | None:
+        """What stays together in a preset's folds: a group by its first row, or an interval."""
+        if not self.groups:
+            return self.days(part) if self.pipeline.split.kind == "time" else None
+        names = self.of(part).select(list(self.groups)).to_pandas()
+        group = names.groupby(list(self.groups), sort=False, dropna=False).ngroup()
+        return np.asarray(group, dtype=np.int64)
 
     def predicted(self, model: Model, part: Part) -> Floats:
         """What a model makes of a part; of classes, in the order of `labels`, its own ones last."""
@@ -82,10 +105,24 @@ class Examples:
             return score
         return model.classes.placed(score, self.labels)
 
-    def encodings(self, forms: Sequence[Form]) -> dict[Form, Encoding]:
-        """Encodings fitted on the training rows alone."""
-        rows = self.of(self.parts.train)
+    def encodings(self, forms: Sequence[Form], *, on: Part | None = None) -> dict[Form, Encoding]:
+        """Encodings fitted on the training rows alone, or on those of a fold."""
+        rows = self.of(on or self.parts.train)
         return {form: Encoding.fit(rows, self.features, form=form) for form in forms}
+
+    @property
+    def folds(self) -> list[tuple[Part, Part]]:
+        """Training and validation of each fold of the search; none where none are declared."""
+        return folds(self.rows, self.pipeline, parts=self.parts)
+
+    @property
+    def outer(self) -> list[Examples]:
+        """The same rows, split so that each outer fold plays the test part once."""
+        found = outer(self.rows, self.pipeline, parts=self.parts, moment=self.moment)
+        return [
+            replace(self, parts=parts, **_learned(self.rows, self.pipeline, parts))
+            for parts in found
+        ]
 
 
 def read(lake: Lake, pipeline: Pipeline, *, moment: date) -> Examples:
@@ -104,22 +141,21 @@ def read(lake: Lake, pipeline: Pipeline, *, moment: date) -> Examples:
     features = pipeline.features.names
     key = pipeline.sources[pipeline.features.rows].key
     target = (pipeline.target.name, "_target_known_at")
-    columns = list(dict.fromkeys(("_interval", *key, *features, *target)))
+    columns = list(dict.fromkeys(("_interval", *key, *pipeline.split.groups, *features, *target)))
     rows, unread = _read(gold, pipeline, columns, days=before, moment=moment)
     finite = rows.filter(pc.is_null(refusals(rows, features)))
     kept = finite.filter(_finite(finite.column(pipeline.target.name)))
     kept = kept.sort_by([("_interval", "ascending"), *((name, "ascending") for name in key)])
-    parts = time_split(kept, pipeline, moment=moment)
-    known = kept.column(pipeline.target.name)
-    classes = Classes.fit(pipeline.target.task, known.take(pa.array(parts.train.rows)))
+    parts = split(kept, pipeline, moment=moment)
     places = np.concatenate([parts.train.rows, parts.validation.rows])
     days = set(kept.column("_interval").take(pa.array(places)).to_pylist())
     return Examples(
+        pipeline=pipeline,
+        moment=moment,
         rows=kept,
         features=features,
-        y=classes.codes(known),
-        classes=classes,
-        labels=classes.with_strangers(known) if classes.labels else (),
+        groups=pipeline.split.groups,
+        **_learned(kept, pipeline, parts),
         parts=parts,
         infinite=rows.num_rows - finite.num_rows,
         infinite_target=finite.num_rows - kept.num_rows,
@@ -139,7 +175,7 @@ def _read(
     moment: date,
 ) -> tuple[pa.Table, int]:
     """The rows of these days, and how many of the training part `training.sample` left out."""
-    first = moment - pipeline.split.test - pipeline.split.validation
+    first = moment - pipeline.split.length("test") - pipeline.split.length("validation")
     files = [file for file in gold.files if file.partition["_interval"] in days]
     early = days_of(files, None, first)
     held, most = sum(file.rows or 0 for file in early), pipeline.training.sample
@@ -151,6 +187,14 @@ def _read(
     )
     later = gold.arrow(columns, files=days_of(files, first, moment))
     return pa.concat_tables([sample, later]), held - sample.num_rows
+
+
+def _learned(rows: pa.Table, pipeline: Pipeline, parts: Parts) -> dict[str, Any]:
+    """The classes of the training rows, and what the target is in their terms."""
+    known = rows.column(pipeline.target.name)
+    classes = Classes.fit(pipeline.target.task, known.take(pa.array(parts.train.rows)))
+    labels = classes.with_strangers(known) if classes.labels else ()
+    return {"y": classes.codes(known), "classes": classes, "labels": labels}
 
 
 def _finite(target: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -17,7 +17,6 @@ from pathlib import Path
 import ray
 
 from headrace.errors import EngineLost, TrainingError
-from headrace.evaluation.metrics import measured
 from headrace.evaluation.splits import Part
 from headrace.lake import DataFile, Lake, Table
 from headrace.models.algorithms.algorithm import Algorithm, Parameters
@@ -29,6 +28,7 @@ from headrace.spec.model import Pipeline
 from ray_tasks.boosters import MODEL, Work, loop
 from ray_tasks.contest import recipe
 from ray_tasks.examples import Examples
+from ray_tasks.folded import on_validation
 from ray_tasks.search import Searched
 
 _LOST_WORKERS = 2  # the fit begins again when a node goes away
@@ -139,8 +139,7 @@ def fit(
         pipeline, examples, moment=moment, algorithm=algorithm.name, parameters=parameters
     )
     model = Model(made, encoding, FORMATS[algorithm.save_as].load(content), classes)
-    part = examples.parts.validation
-    values = measured(examples.y[part.rows], examples.predicted(model, part), classes.task)
+    values, by_block = on_validation(examples, model, metric=pipeline.training.metric)
     return Searched(
         algorithm=algorithm,
         parameters=parameters,
@@ -148,6 +147,7 @@ def fit(
         trials=1,
         failed=0,
         seconds=time.perf_counter() - started,
+        by_block=(by_block,),
         model=model,
     )
 

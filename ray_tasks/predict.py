@@ -11,6 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headrace.errors import CorruptArtifact
+from headrace.evaluation.inspection.ranges import Beyond, beyond
+from headrace.evaluation.inspection.stability import too_far
 from headrace.lake import DataFile, Lake, StagedFile, Table, digest, stage_file
 from headrace.models import registry
 from headrace.models.compiled import compiled
@@ -65,6 +67,8 @@ class Predicted:
         fingerprint: Of the scores.
         scores: Staged file of scores.
         refusals: Staged file of refused rows, if there are any.
+        beyond: Features that leave the range of training.
+        held: Scores so far from recent targets that a person should look at them.
     """
 
     read: int
@@ -73,6 +77,8 @@ class Predicted:
     fingerprint: str
     scores: StagedFile
     refusals: StagedFile | None
+    beyond: tuple[Beyond, ...] = ()
+    held: int = 0
 
 
 def schemas(gold: pa.Schema, key: tuple[str, ...], target: Target) -> tuple[pa.Schema, pa.Schema]:
@@ -103,13 +109,18 @@ def predict(task: Task) -> Predicted:
         "_run": task.run,
     }
     reasons = refusals(rows, model.encoding.names)
-    every = reasons.null_count == len(reasons)  # then nothing is copied
-    sound = rows if every else rows.filter(pc.is_null(reasons))
-    unsound = rows.slice(0, 0) if every else rows.filter(pc.is_valid(reasons))
-    unsound = unsound.append_column("_reason", reasons.drop_null())
+    sound, unsound = _parted(rows, reasons)
+    predicted, held = model.predict(sound), 0
+    recent = model.record.get("target")
+    if recent is not None:
+        reasons, held = too_far(predicted, level=recent["level"], reach=recent["reach"])
+        if reasons.null_count < len(reasons):
+            predicted = predicted[pc.is_null(reasons).to_numpy(zero_copy_only=False)]
+            sound, wild = _parted(sound, reasons)
+            unsound = pa.concat_tables([unsound, wild])
     scored = sound.select(task.key)
     target = gold.schema.field(task.target.name)
-    told = score_columns(model.predict(sound), model, target)
+    told = score_columns(predicted, model, target)
     for field, column in zip(score_fields(task.target.task, target), told, strict=True):
         scored = scored.append_column(field, column)
     lake = Lake(task.root)
@@ -125,7 +136,17 @@ def predict(task: Task) -> Predicted:
             if unsound.num_rows
             else None
         ),
+        beyond=tuple(beyond(sound, model.record.get("ranges", {}))),
+        held=held,
     )
+
+
+def _parted(rows: pa.Table, reasons: pa.Array) -> tuple[pa.Table, pa.Table]:
+    """Rows without a reason, and those with one, which is a column of theirs."""
+    every = reasons.null_count == len(reasons)  # then nothing is copied
+    sound = rows if every else rows.filter(pc.is_null(reasons))
+    unsound = rows.slice(0, 0) if every else rows.filter(pc.is_valid(reasons))
+    return sound, unsound.append_column("_reason", reasons.drop_null())
 
 
 def _staged(

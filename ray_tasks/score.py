@@ -5,13 +5,15 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
 from headrace import command, faults
 from headrace.errors import BalanceError, EngineLost, UsageError
+from headrace.evaluation.inspection.ranges import added, warnings
+from headrace.evaluation.inspection.stability import HELD
 from headrace.intervals import SCORE_VERSION
 from headrace.lake import DataFile, Lake, Table, application_id, commit
 from headrace.models import registry
@@ -94,10 +96,12 @@ def score(
     faults.point("score", "after_read")
     counts = {"read": 0, "scored": 0, "refused": 0}
     tables: dict[str, int] = {}
+    outside: dict[str, list[Predicted]] = {}
     with connected(settings):
         tasks = _tasks(pipeline, lake, gold, work, run=run, compiled=settings.compiled_lightgbm)
         for interval, parts in _by_interval(work, _predicted(tasks)):
             _balanced(interval, parts, gold)
+            outside.setdefault(interval.model, []).extend(parts)
             tables |= _commit(pipeline, lake, gold, interval, parts)
             for name in counts:
                 counts[name] += sum(getattr(part, name) for part in parts)
@@ -109,8 +113,27 @@ def score(
         rows=counts,
         seconds=round(time.monotonic() - started, 3),
         tables=tables,
+        notes=_outside(pipeline, lake, outside),
         detail={"models": {interval.day.isoformat(): interval.model for interval in work}},
     )
+
+
+def _outside(
+    pipeline: Pipeline, lake: Lake, outside: Mapping[str, Sequence[Predicted]]
+) -> tuple[str, ...]:
+    """Lines on features that leave the range their model has seen, and on far predictions."""
+    lines: list[str] = []
+    for model, parts in outside.items():
+        told = registry.record(lake, pipeline.name, model)
+        found = added([part.beyond for part in parts], rows=sum(part.scored for part in parts))
+        lines += warnings(found, algorithm=told["algorithm"])
+        held, rows = (sum(getattr(part, name) for part in parts) for name in ("held", "scored"))
+        if held:
+            lines.append(
+                f"{held:,} of {rows:,} predictions are more than {HELD:.0f} times the range of "
+                f"recent targets away from their median: look at them before they are used"
+            )
+    return tuple(lines)
 
 
 def main() -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import ray
 from ray import tune
 
@@ -17,12 +19,19 @@ from headrace.errors import EngineLost, TrainingError
 from headrace.evaluation.metrics import Metric
 from headrace.models.algorithms.algorithm import Algorithm, Parameters
 from headrace.models.model import Model
-from ray_tasks.suggest import Plan, Suggestions
+from ray_tasks.folded import Fold, matrices
+from ray_tasks.journal import Journal
+from ray_tasks.plan import Plan, Point
+from ray_tasks.suggest import Limits, Suggestions
 from ray_tasks.trial import Problem, Trial
+from ray_tasks.tuning import Tuning
 
-_LOST_NODES = 2  # a trial is started again when its node goes away
 # No CSV, JSON and TensorBoard files per trial; no tables on the terminal.
-_QUIET = {"TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1", "RAY_AIR_NEW_OUTPUT": "0"}
+_QUIET = {
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+}
 _STORE_SHARE = 0.8  # of the object store, for the matrices
 
 
@@ -34,9 +43,16 @@ class Searched:
         algorithm: The algorithm.
         parameters: What the best trial was fitted with, and what it found on validation.
         values: Metric to value of the best trial on validation; empty if all trials failed.
-        trials: How many there were.
+        trials: How many were begun.
         failed: How many of them ended in an error, or with a metric that is not finite.
         seconds: Of all fits together.
+        planned: How many there would have been without a limit of time.
+        stopped: How many were under way at the limit; a rung that was judged before it counts.
+        reused: Results of an earlier search of the same problem; a trial has one per rung.
+        cpu: Processor seconds of all fits together, those of an earlier search included.
+        fits: How many results there are: a trial has one per rung.
+        curve: The best gain so far: whenever it rose.
+        by_block: The metric of each result, in each block that it was judged on.
         model: The model, where it is fitted on all training rows already; else None.
     """
 
@@ -46,7 +62,19 @@ class Searched:
     trials: int
     failed: int
     seconds: float
+    planned: int = 1
+    stopped: int = 0
+    reused: int = 0
+    cpu: float = 0.0
+    fits: int = 1
+    curve: tuple[Point, ...] = ()
+    by_block: tuple[tuple[float, ...], ...] = ()
     model: Model | None = None
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether the limit of time came before the last trial ended."""
+        return self.stopped > 0 or self.trials < self.planned
 
 
 def shared(problem: Problem) -> tuple[ray.ObjectRef[Problem], Problem]:
@@ -63,44 +91,61 @@ def shared(problem: Problem) -> tuple[ray.ObjectRef[Problem], Problem]:
 
 
 def search(
-    problem: Problem, *, reference: ray.ObjectRef[Problem], trials: int, storage: Path
+    problem: Problem,
+    *,
+    reference: ray.ObjectRef[Problem],
+    tuning: Tuning,
+    storage: Path,
+    starts: Mapping[str, Sequence[Parameters]] | None = None,
+    journal: Journal | None = None,
 ) -> list[Searched]:
-    """Tries each algorithm with its defaults, and a tuned one `trials` times in all.
+    """Tries each algorithm with its defaults, and a tuned one many times.
 
     Each trial has one thread, and there are as many at a time as cores. Equal arguments give equal
-    results, whatever the timing and the number of cores.
+    results, whatever the timing and the number of cores, but for ASHA and where time was limited.
 
     Args:
         problem: What to fit, and to judge on.
         reference: The same in the object store, from `shared`.
-        trials: Per algorithm that has a search space.
+        tuning: How many trials, and how.
         storage: Folder for Tune's own files, seen by all nodes; removed afterwards.
+        starts: Name of an algorithm to points that are tried right after its defaults.
+        journal: Results of an earlier search of the same problem; those of this one are added.
 
     Returns:
         One entry per algorithm, in the order of `problem.algorithms`.
 
     Raises:
-        TrainingError: All trials but those of baselines failed.
+        TrainingError: All trials but those of baselines failed, or the limit came before them.
         EngineLost: Ray went away.
     """
-    plans = [Plan(entry, trials, problem.seed) for entry in problem.algorithms.values()]
+    limits = Limits(time.time(), tuning.time_limit, tuning.trial_limit)
+    known = starts or {}
+    plans = [
+        Plan(entry, tuning, problem.seed, known.get(entry.name, ()))
+        for entry in problem.algorithms.values()
+    ]
+    suggestions = Suggestions(
+        plans,
+        limits=limits,
+        states=storage / "states",
+        journal=journal,
+        nodes=_nodes,
+        metric=problem.metric,
+    )
     os.environ.update(_QUIET)
+    given = tune.with_parameters(Trial, problem=[reference], memory=tuning.memory)
     tuner = tune.Tuner(
-        tune.with_resources(tune.with_parameters(Trial, problem=[reference]), {"cpu": 1}),
+        tune.with_resources(given, {"cpu": 1}),
         tune_config=tune.TuneConfig(
-            search_alg=Suggestions(plans),
-            num_samples=sum(plan.total for plan in plans),
+            search_alg=suggestions,
+            num_samples=-1,  # as many as it suggests
             reuse_actors=True,
         ),
-        run_config=tune.RunConfig(
-            name="tune",
-            storage_path=str(storage),
-            verbose=0,
-            failure_config=tune.FailureConfig(max_failures=_LOST_NODES),
-        ),
+        run_config=tune.RunConfig(name="tune", storage_path=str(storage), verbose=0),
     )
     try:
-        results = tuner.fit()
+        tuner.fit()
     except (ray.exceptions.RayError, tune.TuneError) as error:
         message = f"the search ended early: {error}"
         raise EngineLost(message, hint="run again") from error
@@ -109,43 +154,61 @@ def search(
     searched = [_best(plan) for plan in plans]
     tried = [each for each in searched if not each.algorithm.baseline]
     if tried and not any(each.values for each in tried):
-        # fit() itself does not raise, neither for lost trials nor for failed ones.
-        reasons = {str(error).strip().splitlines()[-1] for error in results.errors}
-        reasons |= {reason for plan in plans for reason in plan.errors}
-        message = f"every trial failed: {'; '.join(sorted(reasons)) or 'no metric was finite'}"
-        raise TrainingError(
-            message,
-            hint="see the parameters and the features",
-        )
+        raise _nothing(plans, tuning)  # Tune itself does not raise, whatever becomes of trials
     return searched
 
 
+def _nodes() -> frozenset[str]:
+    nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]  # Ray types it not
+    return frozenset(node["NodeID"] for node in nodes if node["Alive"])
+
+
+def _nothing(plans: Sequence[Plan], tuning: Tuning) -> TrainingError:
+    """Why there is no model."""
+    reasons = sorted({reason for plan in plans for reason in plan.errors})
+    if not reasons and tuning.time_limit is not None:
+        message = f"no trial ended within the limit of {tuning.time_limit:g} s"
+        return TrainingError(message, hint="raise `training.search_time_limit`")
+    message = f"every trial failed: {'; '.join(reasons) or 'no metric was finite'}"
+    return TrainingError(message, hint="see the parameters and the features")
+
+
 def _best(plan: Plan) -> Searched:
-    ended = {
-        number: result for number, result in sorted(plan.results.items()) if result is not None
+    best = plan.best
+    ended = None if best is None else plan.results[best]
+    parameters: Parameters = {}
+    values: Mapping[Metric, float] = {}
+    if best is not None and ended is not None:
+        parameters = {**plan.parameters[best.number], **json.loads(ended["found"])}
+        told = json.loads(ended["values"])
+        values = {Metric(name): value for name, value in told.items()}
+    results = [result for result in plan.results.values() if result is not None]
+    last = {
+        job.number: result
+        for job, result in sorted(plan.results.items())
+        if result is not None and job.number not in plan.failed
     }
-    best = max(ended, key=lambda number: ended[number]["gain"], default=None)
     return Searched(
         algorithm=plan.algorithm,
-        parameters={}
-        if best is None
-        else {**plan.parameters[best], **json.loads(ended[best]["found"])},
-        values=(
-            {}
-            if best is None
-            else {Metric(name): value for name, value in json.loads(ended[best]["values"]).items()}
-        ),
-        trials=len(plan.results),
-        failed=len(plan.results) - len(ended),
-        seconds=sum(result["seconds"] for result in ended.values()),
+        parameters=parameters,
+        values=values,
+        trials=len(plan.parameters),
+        failed=len(plan.failed),
+        seconds=sum(result["seconds"] for result in results),
+        planned=plan.total,
+        stopped=len(plan.stopped),
+        reused=plan.reused,
+        cpu=sum(result["cpu"] for result in results),
+        fits=len(plan.results),
+        curve=tuple(plan.curve),
+        by_block=tuple(tuple(json.loads(result["by_block"])) for result in last.values()),
     )
 
 
 def _check_size(problem: Problem) -> None:
     """Refuses matrices that the object store would have to spill to disk."""
-    needed = sum(
-        _bytes(part.X) for parts in (problem.train, problem.validation) for part in parts.values()
-    )
+    given = Fold(problem.train, problem.validation, np.zeros(0, dtype=np.int64))
+    needed = sum(_bytes(matrix) for matrix in matrices((given, *problem.folds)))
     resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]  # Ray types it not
     held = resources.get("object_store_memory", 0.0) * _STORE_SHARE
     if needed > held:

@@ -1,8 +1,8 @@
 """The stage `train`: tunes candidates on Ray, judges the winner, and promotes it or not.
 
-What a kill leaves: before the alias, files of a model that nothing names; between alias and
-evaluation, a champion whose training is not told. The next run trains to the same model again,
-finds what stands there, and goes on.
+What a kill leaves: results of finished trials, which the next run goes on from; before the
+alias, files of a model that nothing names; between alias and evaluation, a champion whose
+training is not told. The next run trains to the same model again, finds what stands there, goes on.
 """
 
 from __future__ import annotations
@@ -12,23 +12,25 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headrace import command, faults
-from headrace.errors import TrainingError
 from headrace.evaluation import history
 from headrace.evaluation.audit.gold import audit_gold
 from headrace.evaluation.audit.judgement import Judgement
+from headrace.evaluation.inspection.ranges import ranges
+from headrace.evaluation.inspection.stability import of_targets
+from headrace.evaluation.nested import estimate
 from headrace.lake import Lake
 from headrace.models import candidates, provenance, registry
 from headrace.models.algorithms import baselines, named
-from headrace.models.algorithms.algorithm import Algorithm, Parameters
+from headrace.models.algorithms.algorithm import Algorithm, Parameters, Task
 from headrace.models.registry import Alias
-from headrace.models.shards import content, training_shard
 from headrace.settings import Settings
-from headrace.spec.digest import digest_of
 from headrace.spec.model import Pipeline
 from headrace.stage import Outcome, StageResult
+from ray_tasks import search_record
 from ray_tasks.cluster import connected
 from ray_tasks.examples import Examples, read
 
@@ -70,40 +72,75 @@ def train(
     aliases = registry.aliases(lake, pipeline.name)
     with connected(settings):
         # Here, since Ray must not be imported before `connected` has set its environment.
-        from ray_tasks.contest import Training, contest
+        from ray_tasks.contest import Training, chosen, contest, outer_fold
+        from ray_tasks.engines import fitted_by_engines
+        from ray_tasks.folded import folded
+        from ray_tasks.inspected import inspected
+        from ray_tasks.journal import Journal
         from ray_tasks.search import search, shared
         from ray_tasks.trial import Problem
+        from ray_tasks.tuning import Tuning
 
+        journal = search_record.journal(lake, pipeline, examples, moment=moment)
         algorithms = _algorithms(pipeline)
-        encodings = examples.encodings(
-            sorted({entry.needs.categories for entry in algorithms.values()})
-        )
-        reference, problem = shared(
-            Problem(
-                algorithms,
-                train=examples.samples(encodings, examples.parts.train),
-                validation=examples.samples(encodings, examples.parts.validation),
-                metric=pipeline.training.metric,
-                seed=pipeline.training.seed,
+        forms = sorted({entry.needs.categories for entry in algorithms.values()})
+
+        def searched_on(
+            rows: Examples, *, called: str, kept: Path | None = None
+        ) -> tuple[Training, list[Searched]]:
+            """Searches on these rows: of the whole training, or of an outer fold."""
+            encodings = rows.encodings(forms)
+            fitted = rows.samples(encodings, rows.parts.train)
+            validation = rows.samples(encodings, rows.parts.validation)
+            reference, problem = shared(
+                Problem(
+                    algorithms,
+                    train=fitted,
+                    validation=validation,
+                    metric=pipeline.training.metric,
+                    seed=pipeline.training.seed,
+                    folds=folded(rows, forms, fitted, validation),
+                )
             )
-        )
-        searched = search(
-            problem,
-            reference=reference,
-            trials=pipeline.training.trials,
-            storage=lake.runs(run) / f"tune-{moment}",
-        )
-        searched += _wide(pipeline, lake, examples, moment=moment, run=run)
-        searched += _left_by_spark(pipeline, lake, examples, moment=moment)
-        training = Training(pipeline, moment, examples, encodings, problem.train, aliases)
+            found = search(
+                problem,
+                reference=reference,
+                tuning=Tuning.of(pipeline.training),
+                storage=lake.runs(run) / called,
+                starts=search_record.starts(lake, pipeline, aliases, moment=moment),
+                journal=None if kept is None else Journal(kept),
+            )
+            return Training(pipeline, moment, rows, encodings, problem.train, aliases), found
+
+        began = time.monotonic()
+        training, searched = searched_on(examples, called=f"tune-{moment}", kept=journal)
+        lasted = time.monotonic() - began
+        searched += fitted_by_engines(pipeline, lake, examples, moment=moment, run=run)
         met = contest(training, lake, searched)
-    result = _result(training, searched, met, audited)
+        outer = [
+            outer_fold(*searched_on(rows, called=f"tune-{moment}-outer-{number}"))
+            for number, rows in enumerate(examples.outer, start=1)
+        ]
+        selected = chosen(training, searched, asked=history.asked(lake, pipeline.name) + 1)
+        seconds = time.monotonic() - started
+        found = inspected(training, met, seconds=seconds) if pipeline.training.inspect else {}
+    result = _result(training, searched, met, audited, seconds=lasted)
+    if met.steady is not None:
+        found["stability"] = met.steady.to_json()
+    more = {
+        "selection": selected.to_json(),
+        **({"nested": estimate(outer, metric=pipeline.training.metric)} if outer else {}),
+        **({"inspection": found} if found else {}),
+    }
+    result = replace(result, detail={**result.detail, **more})
     tables = _publish(training, lake, met, result=result, run=run)
     seconds = round(time.monotonic() - started, 3)
     result = replace(result, seconds=seconds, tables=tables)
-    now = datetime.now(UTC)
-    kept = history.keep(lake, result, moment=training.at, run=run, evaluated_at=now)
+    kept = history.keep(lake, result, moment=training.at, run=run, evaluated_at=datetime.now(UTC))
     candidates.drop(lake, pipeline.name, moment=training.at.isoformat())
+    # The moment is trained: no run will ask again what became of its trials.
+    for each in journal.parent.glob(f"{moment}-*.jsonl"):
+        each.unlink(missing_ok=True)
     if not kept.made:  # another run trained for the moment meanwhile: what it told stands
         told = history.recall(lake, pipeline.name, moment.isoformat()) or result
         return replace(told, outcome=Outcome.ALREADY_DONE, seconds=seconds)
@@ -154,71 +191,6 @@ def _algorithms(pipeline: Pipeline) -> dict[str, Any]:
     return {entry.name: entry for entry in entries}
 
 
-def _wide(
-    pipeline: Pipeline, lake: Lake, examples: Examples, *, moment: date, run: str
-) -> list[Searched]:
-    """The candidates that several workers fit together, in order."""
-    from ray_tasks import parallel
-
-    engines = pipeline.training.engines
-    chosen = [name for name in pipeline.training.algorithms if engines.get(name) == "ray_train"]
-    if not chosen:
-        return []
-    wide = parallel.shared_out(lake, pipeline, examples)
-    return [
-        parallel.fit(
-            wide,
-            named(name),
-            pipeline,
-            examples,
-            moment=moment,
-            storage=lake.runs(run) / f"fit-{name}-{moment}",
-        )
-        for name in chosen
-    ]
-
-
-def _left_by_spark(
-    pipeline: Pipeline, lake: Lake, examples: Examples, *, moment: date
-) -> list[Searched]:
-    """The candidates that the stage `fit` has left in the lake, in order.
-
-    Raises:
-        TrainingError: One is not there, or is of other data or another pipeline file.
-    """
-    from headrace.evaluation.metrics import measured
-    from ray_tasks.search import Searched
-
-    engines, found = pipeline.training.engines, []
-    for name in (name for name in pipeline.training.algorithms if engines.get(name) == "spark"):
-        model = candidates.find(
-            lake,
-            pipeline.name,
-            algorithm=name,
-            moment=pipeline.at(moment).astimezone(UTC).isoformat(),
-            data=content(training_shard(lake, pipeline, moment=moment).files),
-            spec=digest_of(pipeline),
-        )
-        if model is None:
-            message = f"Spark has left no {name} for {moment} of the data as it is now"
-            hint = "`headrace run` fits it first; alone it is `python -P -m spark_jobs.fit`"
-            raise TrainingError(message, pipeline=pipeline.name, hint=hint)
-        part = examples.parts.validation
-        score = examples.predicted(model, part)
-        found.append(
-            Searched(
-                algorithm=model.algorithm,
-                parameters=model.recipe.parameters,
-                values=measured(examples.y[part.rows], score, model.classes.task),
-                trials=1,
-                failed=0,
-                seconds=float(model.record["seconds"]),
-                model=replace(model, record={}),
-            )
-        )
-    return found
-
-
 def _preset(pipeline: Pipeline) -> list[Algorithm]:
     """The preset as one more candidate, with what the pipeline says of it."""
     training = pipeline.training
@@ -230,7 +202,12 @@ def _preset(pipeline: Pipeline) -> list[Algorithm]:
 
 
 def _result(
-    training: Training, searched: Sequence[Searched], met: Contest, audited: Judgement
+    training: Training,
+    searched: Sequence[Searched],
+    met: Contest,
+    audited: Judgement,
+    *,
+    seconds: float,
 ) -> StageResult:
     from ray_tasks.closer import closer
     from ray_tasks.contest import leaderboard
@@ -243,15 +220,24 @@ def _result(
         units=(training.moment.isoformat(),),
         outcome=Outcome.DONE,
         rows=_rows(training.examples),
-        notes=(*audited.notes, *met.notes, *corrected, *_left_out(training.examples)),
+        notes=(
+            *audited.notes,
+            *met.notes,
+            *met.power_notes,
+            *corrected,
+            *_left_out(training.examples),
+            *search_record.cut(training.pipeline, searched),
+        ),
         detail={
             "moment": training.moment.isoformat(),
             "metric": str(training.metric),
             "audit": audited.to_json(),
             "leaderboard": leaderboard(training, searched, met),
+            "search": search_record.told(training.pipeline, searched, seconds=seconds),
             "test": met.tested(),
             "gain": met.gain(training.metric),
             **looked,
+            "power": met.decision.power.to_json(),
             "decision": {
                 "promoted": met.decision.promoted,
                 "shipped": met.decision.shipped,
@@ -311,6 +297,21 @@ def _publish(
     return {"aliases": registry.promote(lake, alias, seen=training.aliases)}
 
 
+def _ranges(training: Training, met: Contest) -> dict[str, list[float]]:
+    """The ranges that the shipped model has seen, for scoring to hold its rows against."""
+    rows = training.examples.of(training.examples.parts.train)
+    return ranges(rows, met.shipped.encoding.names)
+
+
+def _target(training: Training) -> dict[str, dict[str, float]]:
+    """Level and range of recent targets of a regression, to hold predictions against."""
+    examples = training.examples
+    if examples.classes.task is not Task.REGRESSION:
+        return {}
+    level, reach = of_targets(examples.y[examples.parts.validation.rows])
+    return {"target": {"level": level, "reach": reach}}
+
+
 def _record(training: Training, met: Contest, result: StageResult) -> dict[str, Any]:
     recipe, examples = met.shipped.recipe, training.examples
     return {
@@ -330,6 +331,8 @@ def _record(training: Training, met: Contest, result: StageResult) -> dict[str, 
         },
         "spec": recipe.spec,
         "rows": dict(result.rows),
+        "ranges": _ranges(training, met),
+        **_target(training),
         "test": result.detail["test"],
         "gain": result.detail["gain"],
         **{name: result.detail[name] for name in _CLOSER if name in result.detail},

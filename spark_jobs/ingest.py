@@ -223,6 +223,7 @@ def _same_columns(name: str, source: Source, files: Sequence[LandingFile]) -> No
                 message,
                 source=name,
                 file=file.name,
+                hint="deliver the file with each column named once",
             )
         if source.on_changed_columns == "adapt" and set(source.key) <= set(file.columns):
             continue

@@ -244,5 +244,6 @@ def with_values(rule: Check, lake: Lake, name: str) -> Check:
         raise UsageError(
             message,
             source=name,
+            hint="take a column with fewer values, or a look-up and a rule for its nulls",
         )
     return rule.model_copy(update={"arguments": {**rule.arguments, "value_set": found}})

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 from headrace.evaluation.intervals import LEVEL, Interval, Judged
 from headrace.evaluation.metrics import Metric
-
-FEWEST_BLOCKS = 5  # an interval over fewer days tells nothing
+from headrace.evaluation.power import FEWEST_BLOCKS, Power, power_of
 
 
 @dataclass(frozen=True)
@@ -19,6 +18,7 @@ class Decision:
         shipped: The candidate that predicts from now on: challenger, baseline or champion.
         over: The candidate it was held against, for the deciding gain.
         gain: That gain; positive is better.
+        power: What gain over that candidate the test part can show, and how long it should be.
         sentence: All of this for people.
     """
 
@@ -26,11 +26,20 @@ class Decision:
     shipped: str
     over: str
     gain: Interval
+    power: Power
     sentence: str
 
 
 def decide(
-    judged: Judged, *, challenger: str, baseline: str, champion: str | None, metric: Metric
+    judged: Judged,
+    *,
+    challenger: str,
+    baseline: str,
+    champion: str | None,
+    metric: Metric,
+    worth: float | None = None,
+    unit: str = "day",
+    units: int | None = None,
 ) -> Decision:
     """Promotes the challenger if it beats the baseline and, where there is one, the champion.
 
@@ -43,6 +52,9 @@ def decide(
         baseline: The baseline that was best on validation.
         champion: The candidate that predicts at present, or None.
         metric: What the pipeline is judged by.
+        worth: The gain that a test part should show; None: as `Metric.worth`.
+        unit: What a block of the test part holds: a `day`, or so many a `group` or `row`.
+        units: How many of those there are; None: as many as blocks.
     """
     rivals = [baseline] if champion is None else [baseline, champion]
     gains = {rival: judged.gain(challenger, over=rival, metric=metric) for rival in rivals}
@@ -53,13 +65,21 @@ def decide(
     shipped = challenger if promoted else champion or baseline
     reason = _reason(metric, challenger, over, gains[over])
     if not enough:
+        where = f"rows on {judged.blocks} days" if unit == "day" else f"{judged.blocks} {unit}s"
         reason = (
-            f"The test part has rows on {judged.blocks} days, and at least {FEWEST_BLOCKS} are "
+            f"The test part has {where}, and at least {FEWEST_BLOCKS} are "
             f"needed to tell a gain from noise"
         )
-    return Decision(
-        promoted, shipped, over, gains[over], f"{reason}: {_outcome(promoted, shipped, champion)}."
+    power = power_of(
+        judged.spread(challenger, over=over, metric=metric),
+        metric.worth(judged.metrics[over][metric].value) if worth is None else worth,
+        effective=judged.effective,
+        have=judged.blocks if units is None else units,
+        unit=unit,
+        metric=metric,
     )
+    sentence = f"{reason}: {_outcome(promoted, shipped, champion)}."
+    return Decision(promoted, shipped, over, gains[over], power, sentence)
 
 
 def _reason(metric: Metric, challenger: str, over: str, gain: Interval) -> str:

@@ -86,6 +86,13 @@ def newest(lake: Lake, pipeline: str) -> StageResult | None:
     return decided[-1].result if decided else None
 
 
+def asked(lake: Lake, pipeline: str) -> int:
+    """How often the gate has decided about a challenger of this pipeline."""
+    table = Table.if_exists(lake.evaluations)
+    told = table.arrow(["pipeline", "part"]).to_pylist() if table else []
+    return sum((row["pipeline"], row["part"]) == (pipeline, "decision") for row in told)
+
+
 def keep(
     lake: Lake, result: StageResult, *, moment: datetime, run: str, evaluated_at: datetime
 ) -> Committed:

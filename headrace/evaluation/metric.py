@@ -41,7 +41,23 @@ class Metric(StrEnum):
         """How much better `value` is than `over`; positive is better."""
         return value - over if self.greater_is_better else over - value
 
+    def worth(self, value: float) -> float:
+        """The least gain over `value` that a test part should show, where nobody says another.
 
+        A hundredth where the best is 1, such as one point of AUC; of a loss or an error a hundredth
+        of `value`.
+        """
+        return _WORTH if self.greater_is_better else _WORTH * value
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """The least and the greatest value that it can have."""
+        if not self.greater_is_better:
+            return 0.0, float("inf")
+        return (float("-inf") if self is Metric.R2 else 0.0), 1.0
+
+
+_WORTH = 0.01
 _GREATER_IS_BETTER = {
     Metric.ROC_AUC,
     Metric.PR_AUC,

@@ -7,7 +7,7 @@ from typing import Self
 
 import numpy as np
 
-from headrace.evaluation.intervals import LEVEL, RESAMPLES, Interval
+from headrace.evaluation.intervals import RESAMPLES, Interval, effective_blocks, stretched
 from headrace.evaluation.metrics import Booleans, Floats, Integers
 
 _FOLDS = 5
@@ -52,9 +52,7 @@ class Resamples:
     def within(self, value: float, above: Floats, below: Floats) -> Interval:
         """A ratio with its interval of resamples; those with nothing below are left out."""
         draws = above[below > 0] / below[below > 0]
-        tail = (1 - LEVEL) / 2
-        low, high = np.quantile(draws, [tail, 1 - tail])
-        return Interval(value, float(low), float(high))
+        return stretched(value, draws, effective=effective_blocks(np.bincount(self.place)))
 
 
 def folds(blocks: Integers) -> list[Booleans] | None:

@@ -1,4 +1,4 @@
-"""Training, validation and test by time: each part knows nothing of the next."""
+"""Training, validation and test, by time or dealt by hash; how folds are made is in `folds`."""
 
 from __future__ import annotations
 
@@ -11,9 +11,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headrace.errors import TrainingError
+from headrace.evaluation.blocks import Hashes, group_hashes, row_hashes
+from headrace.evaluation.metrics import Booleans, Floats, Integers
 from headrace.spec.model import Pipeline
 
 _MOMENT = pa.timestamp("us", "UTC")
+_NAMES = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,8 @@ class Part:
 
     Attributes:
         name: `train`, `validation` or `test`.
-        first: Its first interval; None for training, which reaches back to the beginning.
+        first: Its first interval; None for training, and for parts that are dealt, which reach back
+            to the beginning.
         end: The interval after its last.
         known_before: Targets known later than this are left out.
         rows: Places of its rows in the table.
@@ -41,7 +45,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Parts:
-    """The three parts of a time split."""
+    """The three parts of a split."""
 
     train: Part
     validation: Part
@@ -49,6 +53,16 @@ class Parts:
 
     def __iter__(self) -> Any:  # noqa: ANN401  # an iterator of Part
         return iter((self.train, self.validation, self.test))
+
+
+def split(rows: pa.Table, pipeline: Pipeline, *, moment: date) -> Parts:
+    """Splits rows as the pipeline declares it: by time, or dealt.
+
+    Raises:
+        TrainingError: A part has no row.
+    """
+    by_time = pipeline.split.kind == "time"
+    return (time_split if by_time else dealt_split)(rows, pipeline, moment=moment)
 
 
 def time_split(rows: pa.Table, pipeline: Pipeline, *, moment: date) -> Parts:
@@ -67,14 +81,14 @@ def time_split(rows: pa.Table, pipeline: Pipeline, *, moment: date) -> Parts:
     Raises:
         TrainingError: A part has no row.
     """
-    test = moment - pipeline.split.test
-    validation = test - pipeline.split.validation
+    test = moment - pipeline.split.length("test")
+    validation = test - pipeline.split.length("validation")
     bounds = [("train", None, validation), ("validation", validation, test), ("test", test, moment)]
-    parts = [_part(rows, pipeline, name, first=first, end=end) for name, first, end in bounds]
+    parts = [span(rows, pipeline, name, first=first, end=end) for name, first, end in bounds]
     for part in parts:
         if not len(part.rows):
-            span = f"{part.first or 'the beginning'} to {part.end - timedelta(days=1)}"
-            message = f"the {part.name} part, {span}, has no row whose target was known in time"
+            told = f"{part.first or 'the beginning'} to {part.end - timedelta(days=1)}"
+            message = f"the {part.name} part, {told}, has no row whose target was known in time"
             raise TrainingError(
                 message,
                 pipeline=pipeline.name,
@@ -83,17 +97,60 @@ def time_split(rows: pa.Table, pipeline: Pipeline, *, moment: date) -> Parts:
     return Parts(*parts)
 
 
-def _part(rows: pa.Table, pipeline: Pipeline, name: str, *, first: date | None, end: date) -> Part:
-    interval = rows.column("_interval")
-    inside = pc.less(interval, pa.scalar(end, pa.date32()))
-    if first is not None:
-        inside = pc.and_(inside, pc.greater_equal(interval, pa.scalar(first, pa.date32())))
-    within = pc.fill_null(inside, False).to_numpy()
-    known_at = rows.column("_target_known_at")
-    known = pc.and_(
-        pc.is_valid(known_at), pc.is_valid(rows.column(pipeline.target.name))
-    ).to_numpy()
+def dealt_split(rows: pa.Table, pipeline: Pipeline, *, moment: date) -> Parts:
+    """Deals the rows before the training moment to the parts, by a hash of key or groups.
+
+    `random` and `grouped`: the hash alone decides, so that nothing changes its part when more rows
+    come, and shares hold about. `stratified`: the rows of a class, in the order of their hashes,
+    are cut at the shares, so that these hold to a row in each class; when more rows come, a few at
+    the cuts may change their part.
+
+    Args:
+        rows: As for `time_split`, with key and groups; the order does not matter.
+        pipeline: Whose split counts.
+        moment: Targets must be known at its `features.at`.
+
+    Raises:
+        TrainingError: A part has no row.
+    """
+    declared = pipeline.split
+    every = span(rows, pipeline, "every", first=None, end=moment)
+    grouped = declared.kind == "grouped"
+    hashes = group_hashes(rows, pipeline) if grouped else row_hashes(rows, pipeline)
+    place = hashes / 2.0**64
+    if declared.kind == "stratified":
+        place = _place_in_class(rows.column(pipeline.target.name), hashes, of=every.rows)
+    test = place < declared.share("test")
+    validation = ~test & (place < declared.share("test") + declared.share("validation"))
+    within, known = _told(rows, pipeline, first=None, end=moment)
+    usable = np.zeros(rows.num_rows, dtype=np.bool_)
+    usable[every.rows] = True
+    parts = [
+        Part(
+            name=name,
+            first=None,
+            end=moment,
+            known_before=every.known_before,
+            rows=np.flatnonzero(inside & usable),
+            without_target=int((inside & within & ~known).sum()),
+            known_too_late=int((inside & within & known & ~usable).sum()),
+        )
+        for name, inside in zip(_NAMES, (~test & ~validation, validation, test), strict=True)
+    ]
+    for part in parts:
+        if not len(part.rows):
+            what = "group" if grouped else "row"
+            message = f"the {part.name} part has no {what} whose target was known in time"
+            hint = f"a larger share of `split` would give it one; there are {len(every.rows)} rows"
+            raise TrainingError(message, pipeline=pipeline.name, hint=hint)
+    return Parts(*parts)
+
+
+def span(rows: pa.Table, pipeline: Pipeline, name: str, *, first: date | None, end: date) -> Part:
+    """The part from one interval to before another, of rows whose target was known by its end."""
+    within, known = _told(rows, pipeline, first=first, end=end)
     limit = pipeline.at(end)
+    known_at = rows.column("_target_known_at")
     early = pc.fill_null(pc.less(known_at, pa.scalar(limit, _MOMENT)), False).to_numpy()
     return Part(
         name=name,
@@ -104,3 +161,30 @@ def _part(rows: pa.Table, pipeline: Pipeline, name: str, *, first: date | None, 
         without_target=int((within & ~known).sum()),
         known_too_late=int((within & known & ~early).sum()),
     )
+
+
+def _told(
+    rows: pa.Table, pipeline: Pipeline, *, first: date | None, end: date
+) -> tuple[Booleans, Booleans]:
+    """Where a row is in these intervals, and where its target is known at all."""
+    interval = rows.column("_interval")
+    inside = pc.less(interval, pa.scalar(end, pa.date32()))
+    if first is not None:
+        inside = pc.and_(inside, pc.greater_equal(interval, pa.scalar(first, pa.date32())))
+    known = pc.and_(
+        pc.is_valid(rows.column("_target_known_at")),
+        pc.is_valid(rows.column(pipeline.target.name)),
+    )
+    return pc.fill_null(inside, False).to_numpy(), known.to_numpy()
+
+
+def _place_in_class(target: pa.ChunkedArray, hashes: Hashes, *, of: Integers) -> Floats:
+    """Where each row stands among those of its class, from 0 to 1; of rows that do not count: 1."""
+    place = np.ones(len(hashes))
+    code = target.combine_chunks().dictionary_encode().indices
+    classes = pc.fill_null(code, -1).to_numpy(zero_copy_only=False)[of]
+    order = np.lexsort((hashes[of], classes))
+    _, start, count = np.unique(classes[order], return_index=True, return_counts=True)
+    rank = np.arange(len(of)) - np.repeat(start, count)
+    place[of[order]] = (rank + 0.5) / np.repeat(count, count)  # the nearest number to each share
+    return place

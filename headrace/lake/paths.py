@@ -86,6 +86,10 @@ class Lake:
         """One folder per model, named by its digest."""
         return self.root / "models" / pipeline
 
+    def searches(self, pipeline: str) -> Path:
+        """Finished trials of trainings that have not ended; a file goes when its training ends."""
+        return self.root / "searches" / pipeline
+
     def runs(self, run: str) -> Path:
         """Stage results and logs of one execution."""
         return self.root / "runs" / _plain(run)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from headrace.evaluation.metrics import Floats
     from headrace.models.encoding import Form
 
-_MANIFEST = "manifest.json"
+_MANIFEST, _BAG = "manifest.json", "bag.zip"
+_BULK = (0.001, 0.999)  # quantiles
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class Member:
         refit: Whether one fit on all rows predicts, instead of the mean of the folds' fits.
         log: Whether it learns the logarithm of a positive target.
         repeats: Whether more rounds on other folds help it.
+        clip: Whether numbers are drawn to the bulk of those that training had (see `limits`).
     """
 
     name: str
@@ -43,6 +45,7 @@ class Member:
     refit: bool = False
     log: bool = False
     repeats: bool = False
+    clip: bool = False
 
 
 @dataclass(frozen=True)
@@ -60,8 +63,43 @@ class Part:
     factor: float = 1.0
 
 
-def estimated(member: Member, estimator: Any, X: Matrix, *, factor: float = 1.0) -> Floats:  # noqa: ANN401  # the library's own
-    """Values (rows,), or probabilities (rows, classes), of one estimator of a member."""
+def limits(X: Matrix, categorical: Collection[int]) -> Floats:
+    """Between which numbers the bulk of each column is: two rows, no limits where it has none.
+
+    Without them a line in the leaves of a tree is followed to wherever one odd cell leads.
+
+    Args:
+        X: Rows by columns, of the form `codes`.
+        categorical: Columns of categories, which have none.
+    """
+    far = np.finfo(np.float64).max
+    found = np.tile([[-far], [far]], X.shape[1])
+    for column in set(range(X.shape[1])) - set(categorical):
+        known = X[~np.isnan(X[:, column]), column]
+        if len(known):
+            found[:, column] = np.quantile(known, _BULK)
+    return found
+
+
+def estimated(
+    member: Member,
+    estimator: Any,  # noqa: ANN401  # the library's own
+    X: Matrix,
+    *,
+    limits: Floats | None,
+    factor: float = 1.0,
+) -> Floats:
+    """Values (rows,), or probabilities (rows, classes), of one estimator of a member.
+
+    Args:
+        member: Whose it is.
+        estimator: The library's own.
+        X: In the form that the member asks for.
+        limits: Of a member that clips.
+        factor: See `Part`.
+    """
+    if member.clip and limits is not None:
+        X = np.clip(X, *limits)
     found = named(member.algorithm).predict(estimator, X)
     if member.log:
         return np.exp(found) * factor
@@ -85,6 +123,7 @@ class Bag:
         prior: Share of each class, or the mean.
         range: Least and greatest target of a regression.
         files: File name to bytes of an estimator.
+        limits: See `limits`; None where no member asks for them.
     """
 
     task: Task
@@ -94,6 +133,7 @@ class Bag:
     prior: tuple[float, ...]
     range: tuple[float, float]
     files: Mapping[str, bytes]
+    limits: Floats | None = None
 
     @property
     def forms(self) -> set[Form]:
@@ -126,7 +166,11 @@ class Bag:
         parts = [part for part in self.parts if part.member == member.name]
         total: Any = 0.0
         for part in parts:
-            found = estimated(member, self._estimators[part.file], X, factor=part.factor)
+            found = estimated(
+                member, self._estimators[part.file], X, limits=self.limits, factor=part.factor
+            )
+            if self.task is Task.REGRESSION:
+                found = np.clip(found, *self.range)
             total = total + (found if self.task is Task.REGRESSION else columns_of(found))
         mean: Floats = total / len(parts)
         return mean
@@ -140,6 +184,7 @@ class Bag:
             "pool": {"weights": self.pool.weights.tolist(), "level": self.pool.level},
             "prior": list(self.prior),
             "range": list(self.range),
+            "limits": None if self.limits is None else self.limits.tolist(),
         }
         return zipped({_MANIFEST: as_json(manifest), **dict(sorted(self.files.items()))})
 
@@ -161,9 +206,29 @@ class Bag:
                 prior=tuple(told["prior"]),
                 range=(told["range"][0], told["range"][1]),
                 files=files,
+                limits=None if told["limits"] is None else np.array(told["limits"]),
             )
             bag._estimators  # noqa: B018  # each is read now, or refused
         except (KeyError, TypeError, ValueError, UsageError) as error:
             message = f"this is no bag of models: {error!r}"
             raise CorruptArtifact(message, hint="train again") from error
         return bag
+
+
+def packed(manifest: Mapping[str, Any], bag: Bag) -> bytes:
+    """One file of a bag and what is told of it, as JSON values."""
+    return zipped({_MANIFEST: as_json(manifest), _BAG: bag.to_bytes()})
+
+
+def unpacked(data: bytes) -> tuple[dict[str, Any], Bag]:
+    """What `packed` wrote.
+
+    Raises:
+        CorruptArtifact: It is not that.
+    """
+    try:
+        files = unzipped(data)
+        return json.loads(files[_MANIFEST]), Bag.from_bytes(files[_BAG])
+    except (KeyError, TypeError, ValueError) as error:
+        message = f"this is no fitted model: {error!r}"
+        raise CorruptArtifact(message, hint="fit again") from error

@@ -120,9 +120,9 @@ def compare(
         seed=seed,
         task=pipeline.target.task,
     )
-    told = [{**row, "seconds": seconds[row["algorithm"]]} for row in _rows(found, pipeline, plain)]
-    best_first = pd.DataFrame(told).sort_values("gain", ascending=False, kind="stable")
-    return best_first.reset_index(drop=True)
+    told = pd.DataFrame(_rows(found, pipeline, plain))
+    told["seconds"] = [seconds[name] for name in told["algorithm"]]
+    return told.sort_values("gain", ascending=False, kind="stable").reset_index(drop=True)
 
 
 def _rows(found: Judged, pipeline: Pipeline, plain: Sequence[str]) -> list[dict[str, object]]:
@@ -165,4 +165,5 @@ def _sides(lake: Lake, pipeline: Pipeline, *, rows: int, seed: int) -> _Sides:
         for part in (days[: -2 * held], days[-2 * held : -held], days[-held:])
     ]
     learned = pa.concat_tables(parts[:2])[target]
-    return _Sides(pipeline, *parts, classes=Classes.fit(pipeline.target.task, learned))
+    classes = Classes.fit(pipeline.target.task, learned)
+    return _Sides(pipeline, parts[0], parts[1], parts[2], classes)

@@ -226,13 +226,13 @@ def _load_arrays(data: bytes) -> dict[str, Any]:
     return estimator
 
 
-def _dump_preset(estimator: Any) -> bytes:  # noqa: ANN401  # automl.OfMatrix, loaded on use
+def _dump_preset(estimator: Any) -> bytes:  # noqa: ANN401  # preset.OfMatrix, loaded on use
     data: bytes = estimator.to_bytes()
     return data
 
 
-def _load_preset(data: bytes) -> Any:  # noqa: ANN401  # automl.OfMatrix, loaded on use
-    from headrace.models.automl import OfMatrix
+def _load_preset(data: bytes) -> Any:  # noqa: ANN401  # preset.OfMatrix, loaded on use
+    from headrace.models.preset import OfMatrix
 
     return OfMatrix.from_bytes(data)
 

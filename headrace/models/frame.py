@@ -26,6 +26,7 @@ Kind = Literal["number", "category", "order", "moment"]
 
 _MOST_CATEGORIES = 1_000  # of a column, the most frequent
 _FEW_ROWS = 2  # a category of fewer rows tells nothing of others
+_MOST = 1e30  # a number beyond is taken for it: XGBoost computes in single precision
 _DAY_S = 86_400.0
 _MOMENTS = ("days", "month", "weekday", "hour")
 
@@ -233,7 +234,7 @@ def _finite(column: pd.Series[Any]) -> Floats:
     ):
         column = pd.to_numeric(column.astype(object).map(_plain), errors="coerce")
     values = column.to_numpy(dtype=np.float64, na_value=np.nan)
-    return np.where(np.isfinite(values), values, np.nan)
+    return np.where(np.isfinite(values), np.clip(values, -_MOST, _MOST), np.nan)
 
 
 def _moments(column: pd.Series[Any]) -> Iterator[tuple[str, Floats]]:

@@ -14,6 +14,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -22,7 +23,7 @@ import numpy as np
 from headrace.evaluation.metrics import Metric
 from headrace.models.algorithms import named
 from headrace.models.algorithms.algorithm import Matrix, Samples, Task
-from headrace.models.bag import Member, columns_of, estimated
+from headrace.models.bag import Member, columns_of, estimated, limits
 from headrace.models.formats import FORMATS
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class Problem:
         categorical: Columns of `codes` that hold categories.
         task: The kind of target.
         classes: How many; 0 in a regression.
-        folds: The fold of each row, for each round: rounds by rows.
+        folds: The fold of each row, for each round: rounds by rows; -1: always learned from.
         weight: Of each row.
         seed: Of every fit.
     """
@@ -57,6 +58,16 @@ class Problem:
     folds: Integers
     weight: Floats | None
     seed: int
+
+    @cached_property
+    def limits(self) -> Floats:
+        """Of numbers, for members that clip."""
+        return limits(self.matrices["codes"], self.categorical)
+
+    @cached_property
+    def range(self) -> tuple[float, float]:
+        """Least and greatest target."""
+        return float(self.y.min()), float(self.y.max())
 
     def samples(self, form: Form, rows: Any) -> Samples:  # noqa: ANN401  # places or a mask
         """Some of the rows."""
@@ -175,13 +186,12 @@ def _fitted(problem: Problem, job: Job) -> Done:
     member, entry = job.member, named(job.member.algorithm)
     form = entry.needs.categories
     fold = problem.folds[job.round]
-    train = problem.samples(form, np.flatnonzero(fold != job.fold))
-    held = None if job.fold == ALL_ROWS else problem.samples(form, np.flatnonzero(fold == job.fold))
-    if member.log:
-        train = replace(train, y=np.log(train.y))
-        held_log = None if held is None else replace(held, y=np.log(held.y))
-    else:
-        held_log = held
+    whole = job.fold == ALL_ROWS
+    train = problem.samples(form, np.flatnonzero(whole | (fold != job.fold)))
+    held = None if whole else problem.samples(form, np.flatnonzero(fold == job.fold))
+    bounds = problem.limits if member.clip else None
+    train = _as_learned(member, train, bounds)
+    validation = None if held is None else _as_learned(member, held, bounds)
     given = {**entry.defaults, **member.parameters}
     if "time_limit" in given:
         given["time_limit"] = job.seconds * _OF_FITTING
@@ -190,7 +200,7 @@ def _fitted(problem: Problem, job: Job) -> Done:
             train,
             given,
             seed=problem.seed + 1000 * job.round + job.fold + 1,
-            validation=held_log,
+            validation=validation,
             metric=Metric.RMSE if problem.task is Task.REGRESSION else Metric.LOG_LOSS,
         )
         needed = not member.refit or job.fold == ALL_ROWS
@@ -200,16 +210,26 @@ def _fitted(problem: Problem, job: Job) -> Done:
         estimator = form_of.load(file) if file and job.fold <= 0 else fit.estimator
         factor, found = 1.0, None
         if held is not None:
-            found = estimated(member, estimator, held.X)
-            if member.log:
-                factor = float(np.average(held.y, weights=held.weight) / max(found.mean(), 1e-300))
-                found = found * factor
-            if problem.task is not Task.REGRESSION:
-                found = columns_of(found)
+            found = estimated(member, estimator, held.X, limits=bounds)
             if not np.isfinite(found).all():
                 message = "its predictions are not finite"
                 raise ValueError(message)
+            if member.log:
+                mean = float(np.average(found, weights=held.weight))
+                factor = float(np.average(held.y, weights=held.weight) / max(mean, 1e-300))
+                found = found * factor
+            if problem.task is Task.REGRESSION:
+                found = np.clip(found, *problem.range)
+            else:
+                found = columns_of(found)
     return Done(0.0, found, file, factor)
+
+
+def _as_learned(member: Member, samples: Samples, limits: Floats | None) -> Samples:
+    """Rows as a member learns from them: clipped, or with the logarithm of the target."""
+    if limits is not None:
+        samples = replace(samples, X=np.clip(samples.X, *limits))
+    return replace(samples, y=np.log(samples.y)) if member.log else samples
 
 
 class Worker(Protocol):
@@ -320,11 +340,15 @@ class Beside:
         try:
             process.stdin.write(line + "\n")
             process.stdin.flush()
-            return process.stdout.readline()
+            answer = process.stdout.readline()
         except OSError:
-            return ""
+            answer = ""
         finally:
             watch.cancel()
+        if not answer:  # it is gone, or going: the next job must not find it
+            process.kill()
+            process.wait()
+        return answer
 
     def close(self) -> None:
         """Ends the process."""

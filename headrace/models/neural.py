@@ -196,7 +196,7 @@ def _activated(kind: str, x: Any) -> tuple[Singles, Singles]:  # noqa: ANN401  #
     return active, derivative
 
 
-def forward(shape: Shape, held: Mapping[str, Singles], numbers: Singles, ones: Integers) -> Singles:
+def forward(shape: Shape, held: Mapping[str, Any], numbers: Any, ones: Integers) -> Any:  # noqa: ANN401  # of either precision
     """Logits, or standardised values, (rows, outputs); without dropout."""
     x: Any = _front(shape, held, numbers, ones)[0] * held["scale"]
     for i, (inputs, _) in enumerate(shape.layers):
@@ -576,16 +576,23 @@ def _softmax(logits: Singles) -> Singles:
 
 
 def predict(estimator: Estimator, X: Matrix) -> Floats:
-    """Rows in blocks of one size, padded: a row's sums do not depend on the rows beside it."""
+    """Rows in blocks of one size, padded: a row's sums do not depend on the rows beside it.
+
+    In double precision: BLAS rounds a row of single ones by its place in the block on some CPUs.
+    """
     told = estimator["settings"]
     shape = Shape(**{name: told[name] for name in Shape.__dataclass_fields__})
-    held = {name[4:]: value for name, value in estimator.items() if name.startswith("net_")}
+    held = {
+        name[4:]: value.astype(np.float64)
+        for name, value in estimator.items()
+        if name.startswith("net_")
+    }
     numbers, ones = _inputs(estimator, X)
     rows = len(numbers)
     found = np.empty((rows, shape.outputs), dtype=np.float64)
     for at in range(0, rows, _BLOCK):
         size = min(_BLOCK, rows - at)
-        block = np.zeros((_BLOCK, numbers.shape[1]), dtype=np.float32)
+        block = np.zeros((_BLOCK, numbers.shape[1]))
         places = np.full((_BLOCK, ones.shape[1]), -1, dtype=np.int64)
         block[:size], places[:size] = numbers[at : at + size], ones[at : at + size]
         found[at : at + size] = forward(shape, held, block, places)[:size]

@@ -11,6 +11,7 @@ import numpy as np
 from headrace.evaluation.metrics import Floats, Integers
 
 FLOOR = 1e-6  # of a probability, before its logarithm
+_MOST_CELLS = 20_000_000  # models by rows by classes; beyond, every so many-th row is looked at
 
 
 @dataclass(frozen=True)
@@ -64,14 +65,16 @@ def pool_chances(members: Sequence[Floats], y: Integers, *, weight: Floats | Non
     Args:
         members: Out-of-fold probabilities of each model, (rows, classes).
         y: Code of each row's class.
-        weight: Of each row.
+        weight: Of each row; above 0.
 
     Source: Genest, Zidek 1986, Combining Probability Distributions, for the form.
     """
     from scipy.optimize import minimize  # type: ignore[import-untyped]  # it ships no types
 
+    every = slice(None, None, -(-len(members) * members[0].size // _MOST_CELLS))
+    members, y = [each[every] for each in members], y[every]
     count, rows = len(members), len(y)
-    shares = np.ones(rows) if weight is None else np.asarray(weight, dtype=np.float64)
+    shares = np.ones(rows) if weight is None else np.asarray(weight[every], dtype=np.float64)
     shares = shares / shares.sum()
     logs = np.stack([np.log(np.maximum(each, FLOOR)) for each in members])
     hit = logs[:, np.arange(rows), y]  # models by rows

@@ -14,12 +14,23 @@ Preset = Literal["quick", "good", "best"]
 PRESETS: tuple[Preset, ...] = get_args(Preset)
 
 _SMALL = 20_000  # rows; up to here order and folds are those of small tables
-_FOLDS = {"quick": (5, 5), "good": (5, 5), "best": (8, 5)}  # small, large
+_FOLDS, _FEWER_FOLDS = 8, 5  # the latter of larger tables, of less time, and of other presets
+_SHORT_S = 240.0  # of all cores together; below, of more than `_TINY` rows, fewer folds
+_TINY = 1_000
+_FEWEST_FOLDS, _SHORTEST_S = 3, 20.0  # of any table, in so little time
 _SKEWED = 1.0  # a positive target beyond is learned as its logarithm, too
 _PATIENCE = 100  # rounds
+_CLASS_ROWS, _FASTEST = 60_000, 4.0  # rows times classes; times the learning rate
+_LEAVES = 31  # LightGBM's own default
 _FOREST_BYTES = 6e8
 _NEIGHBORS_WIDTH = 60  # columns; beyond, neighbours are slow to find and far away
-_KERNEL_ROWS, _KERNEL_CELLS = 6_000, 600_000
+_KERNEL_ROWS, _KERNEL_WORK = 6_000, 4e9  # the latter: rows squared times columns
+_WIDE, _LEAST_SHARE = 300, 0.2  # columns of which boosting sees so many a tree, or such a share
+_SHARE_OF_COLUMNS = {
+    "lightgbm": "feature_fraction",
+    "xgboost": "colsample_bytree",
+    "catboost": "rsm",
+}
 _PROCESS_ROWS, _PROCESS_WIDTH = 2_000, 150
 
 
@@ -44,9 +55,18 @@ class Profile:
     skew: float
 
 
-def folds(preset: Preset, rows: int) -> int:
-    """Into how many folds the rows are dealt, if there are so many."""
-    return _FOLDS[preset][rows > _SMALL]
+def folds(preset: Preset, rows: int, *, seconds: float) -> int:
+    """Into how many folds the rows are dealt, if there are so many.
+
+    Args:
+        preset: `best` takes most.
+        rows: How many there are.
+        seconds: Of all cores together.
+    """
+    if seconds < _SHORTEST_S:
+        return _FEWEST_FOLDS
+    few = rows > _SMALL or (seconds < _SHORT_S and rows > _TINY)
+    return _FEWER_FOLDS if few or preset != "best" else _FOLDS
 
 
 def _boosted(**given: Any) -> dict[str, Any]:  # noqa: ANN401  # LightGBM's parameters
@@ -57,6 +77,38 @@ def _boosted(**given: Any) -> dict[str, Any]:  # noqa: ANN401  # LightGBM's para
         "reg_lambda": 1.0,
         **given,
     }
+
+
+def _adapted(member: Member, profile: Profile) -> Member:
+    """A member as the size of the table asks."""
+    return _hastened(_narrowed(member, profile), profile)
+
+
+def _narrowed(member: Member, profile: Profile) -> Member:
+    """Boosting on a share of the columns a tree, where they are many: its time grows with them."""
+    name = _SHARE_OF_COLUMNS.get(member.algorithm)
+    share = max(_WIDE / max(profile.columns, 1), _LEAST_SHARE)
+    if name is None or share >= 1:
+        return member
+    before = float(str(member.parameters.get(name, 1.0)))
+    return replace(member, parameters={**member.parameters, name: round(before * share, 4)})
+
+
+def _hastened(member: Member, profile: Profile) -> Member:
+    """Boosting in fewer, larger steps where each is a tree per class, on many rows.
+
+    Else the time ends it long before validation would, and its file is of hundreds of megabytes.
+    """
+    if profile.classes <= 2 or "early_stopping_rounds" not in member.parameters:  # noqa: PLR2004
+        return member
+    faster = min(max(profile.rows * profile.classes / _CLASS_ROWS, 1.0), _FASTEST)
+    given = dict(member.parameters)
+    given["learning_rate"] = round(float(str(given["learning_rate"])) * faster, 4)
+    given["early_stopping_rounds"] = round(_PATIENCE / faster)
+    given["n_estimators"] = round(int(str(given["n_estimators"])) / faster**2)
+    if "num_leaves" in given:
+        given["num_leaves"] = min(int(str(given["num_leaves"])), max(_LEAVES, round(128 / faster)))
+    return replace(member, parameters=given)
 
 
 _ROW_SAMPLES = {"bagging_fraction": 0.8, "bagging_freq": 1}
@@ -93,6 +145,7 @@ _LGB_LIN = Member(
     "lightgbm",
     _boosted(learning_rate=0.05, num_leaves=31, linear_tree=True, linear_lambda=1.0),
     repeats=True,
+    clip=True,
 )
 _MLP = Member("mlp", "realmlp", {"time_limit": None, "learning_rate": None}, repeats=True)
 _MLP_SOFT = Member(
@@ -159,31 +212,34 @@ def members(preset: Preset, profile: Profile) -> tuple[Member, ...]:
     """
     catboost = find_spec("catboost") is not None
     if preset == "quick":
-        return (_LINEAR, _LGB)
+        return (_adapted(_LGB, profile), _LINEAR)
     if preset == "good":
-        return (_LINEAR, _LGB, _MLP, _LGB_LARGE, _forest(profile))
+        boosted = (_adapted(each, profile) for each in (_LGB, _LGB_LARGE))
+        return (next(boosted), _LINEAR, _MLP, *boosted, _forest(profile))
     found = _small(profile) if profile.rows <= _SMALL else _large(profile)
-    return tuple(member for member in found if catboost or member.algorithm != "catboost")
+    return tuple(
+        _adapted(member, profile) for member in found if catboost or member.algorithm != "catboost"
+    )
 
 
 def _small(profile: Profile) -> Iterator[Member]:
-    """Up to 20,000 rows: first what is cheap."""
+    """Up to 20,000 rows: first what is strong for its time."""
     regression = profile.task is Task.REGRESSION
     rows, width = profile.rows, profile.width
-    yield _LINEAR
     yield _LGB
-    yield _MLP
+    yield _LINEAR
     yield _XGB
+    yield _CAT
+    yield _MLP
     yield _forest(profile)
     yield _QUAD
     yield _LGB_LARGE
-    if rows <= _KERNEL_ROWS and rows * width <= _KERNEL_CELLS:
+    if regression:
+        yield _LGB_LIN
+    if rows <= _KERNEL_ROWS and rows**2 * width <= _KERNEL_WORK:
         yield from (_SVR,) if regression else _SVM
     if regression and rows <= _PROCESS_ROWS and width <= _PROCESS_WIDTH:
         yield _GP
-    if regression:
-        yield _LGB_LIN
-    yield _CAT
     yield _LGB_SMALL
     yield _LGB_XT
     if width <= _NEIGHBORS_WIDTH:

@@ -138,7 +138,7 @@ def training_shard(lake: Lake, pipeline: Pipeline, *, moment: date) -> Shard:
         TrainingError: The training part has no interval.
     """
     gold = Table(lake.gold(pipeline.name))
-    end = moment - pipeline.split.test - pipeline.split.validation
+    end = moment - pipeline.split.length("test") - pipeline.split.length("validation")
     files = days_of(gold.files, None, end)
     if not files:
         message = f"the training part, the beginning to {end}, has no features"

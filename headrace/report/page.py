@@ -19,10 +19,12 @@ from headrace.report.balance import balances
 from headrace.report.charts import ErrorBars, day_chart, error_bars
 from headrace.report.closer import closer
 from headrace.report.flow import TITLES, flow
+from headrace.report.inspection import inspection
 from headrace.report.outcome import finding
 from headrace.report.profiles import PROFILE, drawn, newest_profiles, page_of
 from headrace.report.records import Records, read_records
 from headrace.report.scores import scores, series
+from headrace.report.search import curve_charts
 from headrace.report.training import Estimate, Training, higher_is_better, title, told, training
 from headrace.report.verdicts import source_checks
 from headrace.report.versions import versions
@@ -93,6 +95,8 @@ def render(pipeline: Pipeline, lake: Lake, *, run: str) -> str:
             else {},
             closer=closer(trained),
             gain_bars=_gain_bars(trained) if trained else None,
+            curve_charts=curve_charts(trained.record.result.detail) if trained else [],
+            inspection=inspection(trained),
             scores=scored,
             series=drawn_by,
             day_chart=day_chart(scored.days, drawn_by, from_zero=not of_values)

@@ -125,7 +125,7 @@ def _unequal(rows: Mapping[str, int]) -> list[str]:
 def _of_intervals(table: Table | None, columns: list[str], units: tuple[str, ...]) -> pa.Table:
     if table is None:
         message = "there is no such table"
-        raise UsageError(message)
+        raise UsageError(message, hint="`headrace run` makes it")
     wanted = set(units)
     files = [file for file in table.files if str(file.partition["_interval"]) in wanted]
     return table.arrow(columns, files=files)

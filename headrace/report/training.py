@@ -48,6 +48,8 @@ class Training:
         estimates: Metric -> what the test part gave, in the order recorded.
         gain: Recorded gain of the winner, with its interval; empty where there is none.
         decision: Recorded decision of the gate.
+        power: What gain the test part can show, and how long it should be; empty where not told.
+        cautions: What to make of the winner's values: how it was chosen, and outer folds.
         model: Digest of the model that was registered.
         before: Moment and decision of earlier trainings in the same run.
     """
@@ -59,6 +61,8 @@ class Training:
     estimates: dict[str, list[Estimate]]
     gain: Mapping[str, Any]
     decision: Mapping[str, Any]
+    power: str
+    cautions: tuple[str, ...]
     model: str
     before: list[tuple[str, str]]
 
@@ -126,6 +130,12 @@ def training(pipeline: Pipeline, records: Records) -> Training | None:
         estimates={name: found for name in metrics if (found := _estimates(tested, name))},
         gain=detail.get("gain") or {},
         decision=detail.get("decision") or {},
+        cautions=tuple(
+            str(told["sentence"])
+            for told in (detail.get("selection"), detail.get("nested"))
+            if told and told.get("sentence")
+        ),
+        power=str((detail.get("power") or {}).get("sentence") or ""),
         model=model if isinstance(model, str) else "",
         before=[
             (str(one.detail.get("moment")), str((one.detail.get("decision") or {}).get("sentence")))

@@ -23,6 +23,7 @@ NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _DURATION = re.compile(r"([0-9]{1,5})\s*(minute|hour|day|week)s?")
 _LONGEST = timedelta(days=36_525)  # moments stay within the calendar of Python and of Spark
 _FIRST, _LAST = date(1900, 1, 1), date(2199, 12, 31)
+_SHARE = re.compile(r"([0-9]{1,2}(?:\.[0-9]{1,3})?)\s*%")
 _LIMIT = re.compile(r"([0-9]{1,5})\s*(s|m|h|seconds?|minutes?|hours?)")
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
 _UNITS = {"day": 1440, "hour": 60, "minute": 1}  # in minutes
@@ -62,6 +63,26 @@ def _in_words(value: timedelta) -> str:
     minutes = value // timedelta(minutes=1)
     unit, size = next((unit, size) for unit, size in _UNITS.items() if minutes % size == 0)
     return f"{minutes // size} {unit}s"
+
+
+def _portion(value: object) -> object:
+    """A share such as `20%` as a number below 1, or else whole days."""
+    match = _SHARE.fullmatch(value.strip()) if isinstance(value, str) else None
+    if match is None and not isinstance(value, float):
+        if isinstance(value, str) and not _DURATION.fullmatch(value.strip()):
+            message = f"{shown(value)} is neither days such as '31 days' nor a share such as '20%'"
+            raise ValueError(message)
+        found = _duration(value)
+        return _whole_days(_positive(found)) if isinstance(found, timedelta) else found
+    share = value if match is None else float(match[1]) / 100
+    if not isinstance(share, float) or not 0 < share < 1:
+        message = "must be more than 0% and less than 100%"
+        raise ValueError(message)
+    return share
+
+
+def _portion_in_words(value: timedelta | float) -> str:
+    return f"{100 * value:.10g}%" if isinstance(value, float) else _in_words(value)
 
 
 def _limit(value: object) -> object:
@@ -163,6 +184,11 @@ Limit = Annotated[
     PlainSerializer(_in_seconds, when_used="json"),
 ]
 Days = Annotated[Duration, AfterValidator(_whole_days)]
+Portion = Annotated[
+    timedelta | float,
+    BeforeValidator(_portion),
+    PlainSerializer(_portion_in_words, when_used="json"),
+]
 Day = Annotated[date, BeforeValidator(_day)]
 TimeOfDay = Annotated[
     time,

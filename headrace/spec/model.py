@@ -16,9 +16,11 @@ from headrace.errors import UsageError
 from headrace.evaluation.metric import METRICS, Metric
 from headrace.models.algorithms.algorithm import Task
 from headrace.spec.costs import Costs
-from headrace.spec.fields import Columns, Day, Days, Declared, Limit, Name, Zone
+from headrace.spec.fields import Columns, Day, Days, Declared, Limit, Name, Portion, Zone
 from headrace.spec.forms import Features
 from headrace.spec.problems import unknown
+
+Folds = Annotated[int, Field(strict=True, ge=2, le=20)]
 
 INGESTED_AT = "_ingested_at"  # a column of ours in bronze and silver
 
@@ -158,8 +160,8 @@ class Target(Declared):
     A row whose `value` is null has no target, and is neither learned from nor judged on.
     """
 
-    name: Name
-    of: Name
+    name: Name = Field(description="of its column in gold")
+    of: Name = Field(description="the source that tells it")
     value: str = Field(description="true or false; a text or a whole number; or any number")
     task: Task = Field(
         Task.BINARY, description="`multiclass`: one of several texts or whole numbers"
@@ -170,17 +172,55 @@ class Target(Declared):
 
 
 class Split(Declared):
-    """Parts of the rows by interval, counted back from the training moment: test is the last.
+    """Parts of the rows: by interval, counted back from the training moment; or dealt by hash.
 
-    What `groups` names must not be in two parts; the audit before training holds it.
+    By time, test is the last. Dealt, a row or a group stays in its part when more rows come. What
+    `groups` names must not be in two parts; the audit before training holds it.
     """
 
-    kind: Literal["time"] = "time"
-    validation: Days
-    test: Days
+    kind: Literal["time", "random", "stratified", "grouped"] = Field(
+        "time", description="`stratified` keeps the share of each class, `grouped` whole groups"
+    )
+    validation: Portion = Field(description="days of a split by time; else a share such as '20%'")
+    test: Portion = Field(description="the same; rows that only the gate sees")
     groups: tuple[Name, ...] = Field(
         (), description="features or columns of the key, such as a patient"
     )
+    folds: Folds | None = Field(
+        None, description="a trial is judged by its mean over so many folds, not on `validation`"
+    )
+    nested: Folds | None = Field(
+        None, description="the whole search again on so many outer folds, for an estimate of it"
+    )
+    worth: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="gain that the test part should show; 0.01, or 1% of a loss or an error"
+    )
+
+    @model_validator(mode="after")
+    def _portions_of_its_kind(self) -> Self:
+        by_time = self.kind == "time"
+        for name, portion in (("validation", self.validation), ("test", self.test)):
+            if isinstance(portion, timedelta) != by_time:
+                form = "days, such as '31 days'" if by_time else "a share, such as '20%'"
+                message = f"`{name}` of a split of kind `{self.kind}` is {form}"
+                raise ValueError(message)
+        if not by_time and self.share("validation") + self.share("test") >= 1:
+            message = "`validation` and `test` leave no row to train on"
+            raise ValueError(message)
+        if self.kind == "grouped" and not self.groups:
+            message = "a split of kind `grouped` names its `groups`"
+            raise ValueError(message)
+        return self
+
+    def share(self, part: Literal["validation", "test"]) -> float:
+        """The share of a part that is dealt; of a split by time there is none."""
+        portion = self.validation if part == "validation" else self.test
+        return portion if isinstance(portion, float) else 0.0
+
+    def length(self, part: Literal["validation", "test"]) -> timedelta:
+        """The days of a part by time; of rows that are dealt there are none."""
+        portion = self.validation if part == "validation" else self.test
+        return portion if isinstance(portion, timedelta) else timedelta()
 
 
 class Leak(StrEnum):
@@ -199,11 +239,13 @@ class Leak(StrEnum):
 class Allowance(Declared):
     """A finding of the audit that may stand, and why; it covers findings in these columns."""
 
-    leak: Leak
+    leak: Leak = Field(description="its kind; docs/audit.md tells each")
     columns: tuple[Name, ...] = Field(
         (), description="those of the finding; none where it is rows as a whole"
     )
-    reason: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+    reason: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)] = Field(
+        description="why it is none; it stands in the record and in the report"
+    )
 
 
 class Training(Declared):
@@ -235,11 +277,33 @@ class Training(Declared):
     calibration: Literal["none", "auto", "isotonic", "platt", "temperature"] = Field(
         "none", description="how probabilities are corrected on validation; `auto` chooses"
     )
-    trials: Annotated[int, Field(strict=True, ge=1, le=10_000)] = 6
-    seed: Annotated[int, Field(strict=True, ge=0, lt=2**32)] = 7
-    first: Day
-    every: Days
+    trials: Annotated[int, Field(strict=True, ge=1, le=10_000)] = Field(
+        6, description="settings tried per algorithm that has ranges"
+    )
+    sampler: Literal["tpe", "random", "grid"] = Field(
+        "tpe", description="how a trial's parameters are drawn, after the known strong ones"
+    )
+    scheduler: Literal["none", "rungs", "asha"] | None = Field(
+        None,
+        description="how poor trials end early; `asha` depends on timing; "
+        "`rungs` from 18 trials on where nothing is said",
+    )
+    search_time_limit: Limit | None = Field(
+        None, description="for all trials together; the result then depends on timing"
+    )
+    trial_time_limit: Limit = Field(
+        timedelta(hours=1), description="for one trial, which is then taken to hang, and has failed"
+    )
+    seed: Annotated[int, Field(strict=True, ge=0, lt=2**32)] = Field(
+        7, description="of all that is drawn: the same seed finds the same model"
+    )
+    first: Day = Field(description="the first day of a training")
+    every: Days = Field(description="from one training to the next")
     allow: tuple[Allowance, ...] = Field((), description="findings of the audit that may stand")
+    slices: tuple[Name, ...] = Field((), description="features to judge the model by")
+    inspect: Annotated[bool, Field(strict=True)] = Field(
+        True, description="whether the shipped model is looked at from all sides"
+    )
 
 
 class Schedule(Declared):
@@ -317,7 +381,11 @@ class Pipeline(Declared):
             UsageError: There is none; the message gives the nearest name.
         """
         if name not in self.sources:
-            raise UsageError(unknown("source", name, self.sources), pipeline=self.name)
+            raise UsageError(
+                unknown("source", name, self.sources),
+                pipeline=self.name,
+                hint="take a name of `sources` in the pipeline file",
+            )
         return self.sources[name]
 
     def place(self, path: str) -> str:

@@ -356,6 +356,18 @@ def test_an_exposure_is_a_weight_and_the_target_a_rate():
     np.testing.assert_allclose(named("glm").predict(estimator, zero_and_one), rates, rtol=1e-3)
 
 
+def test_stacking_holds_out_runs_of_blocks_wherever_their_rows_are():
+    train, validation = parts("stacking", Task.BINARY)
+
+    def stacked(blocks):
+        fitted = fit("stacking", replace(train, blocks=blocks))
+        return named("stacking").predict(fitted.estimator, validation.X).tobytes()
+
+    quarters = np.arange(300) // 75  # as the neighbours that are held out without blocks
+    assert stacked(quarters) == stacked(None)
+    assert stacked(np.arange(300) % 4) != stacked(None)
+
+
 def test_ten_thousand_categories_are_learned_or_refused():
     texts = pa.table({"own": [f"{i:05d}" for i in range(10_000)], "hour": np.arange(10_000) % 24})
     y = (np.arange(10_000) % 24 > 12).astype(float)

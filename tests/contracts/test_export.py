@@ -13,7 +13,6 @@ from headrace.evaluation.calibration import fit
 from headrace.evaluation.metrics import Metric
 from headrace.models.algorithms import CATALOGUE, named
 from headrace.models.algorithms.algorithm import Family, Samples, Task
-from headrace.models.automl import OfMatrix, _as_table
 from headrace.models.bag import Bag, Member, Part
 from headrace.models.calibration import Method
 from headrace.models.decision import ClassRule, ValueRule
@@ -21,6 +20,7 @@ from headrace.models.encoding import Encoding
 from headrace.models.formats import FORMATS
 from headrace.models.model import Model, Recipe
 from headrace.models.pool import Pool
+from headrace.models.preset import OfMatrix, as_table
 from headrace.models.target import Classes
 
 pytest.importorskip("onnx")
@@ -199,7 +199,7 @@ def test_a_preset_is_written_with_its_members(task):
         target = np.digitize(signal, [0.0] if task is Task.BINARY else [-1.0, 1.0]).astype(float)
     outer = Encoding.fit(table, table.column_names, form="codes")
     X = outer.matrix(table)[50:]  # some categories are in none of its rows
-    inner = _as_table(X, outer.categorical)
+    inner = as_table(X, outer.categorical)
     encoding = Encoding.fit(inner, inner.column_names, form="codes")
     classes = Classes(task, LABELS[task])
     members, parts, files = [], [], {}

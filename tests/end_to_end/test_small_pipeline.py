@@ -252,6 +252,25 @@ def test_scores_tell_late_rides_from_others(user, first):
     assert roc_auc_score([late[row["id"]] for row in rows], [row["score"] for row in rows]) > 0.8
 
 
+def test_a_score_leads_to_the_landing_lines_that_its_features_are_made_of(user, first):
+    ride = user.read("scores/rides", first).to_pylist()[0]["id"]
+    ran = user.headrace("explain", f"id={ride}", "--lines", "10000", "--json")
+    told = json.loads(ran.out)
+    (history,) = [each for each in told["lines"] if each["source"] == "ends" and each["rows"] > 1]
+    delays = [int(line["raw"].split(",")[2]) for line in history["lines"]]
+    values = {each["feature"]: each["value"] for each in told["features"]}
+    assert values["delay_2d"] == pytest.approx(sum(delays) / len(delays), rel=1e-12)
+    for line in history["lines"]:
+        lines = (user.folder / "landing" / line["file"]).read_text().splitlines()
+        assert lines[line["row"] - 1] == line["raw"]
+
+
+def test_every_score_comes_out_again_to_the_last_bit(user, first):
+    ran = user.headrace("rebuild", "--all", "--json")
+    told = json.loads(ran.out)
+    assert (ran.code, told["equal"], told["rows"] >= 3 * PER_DAY) == (0, True, True)
+
+
 def test_the_page_of_the_run_tells_the_decision(user, first):
     (page,) = (user.lake.root / "reports").glob(f"{run_of(first)}.html")
     (train,) = user.lake.runs(run_of(first)).glob("train-*.json")

@@ -7,6 +7,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from headrace.guess import draft, roles
+from headrace.guess import feeds as guessed_feeds
 from headrace.spec import landing_glob, load
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "flight_delays"
@@ -191,3 +193,20 @@ def test_the_package_is_found_without_being_imported():
     )
     done = subprocess.run([sys.executable, "-c", code, SCRIPT], check=True, capture_output=True)
     assert done.stdout == b"True False\n"
+
+
+def test_a_look_at_the_feeds_guesses_what_the_example_declares(landing, tmp_path):
+    found = roles(guessed_feeds([landing]))
+    file = tmp_path / "flights.yaml"
+    file.write_text(draft("flights", found, folder=tmp_path))
+    guessed, declared = load(file), load(EXAMPLE / "pipeline.yaml")
+    assert guessed.timezone == declared.timezone
+    assert guessed.features.at == declared.features.at
+    for name, source in guessed.sources.items():
+        assert set(source.key) == set(declared.sources[name].key), name
+        assert source.columns == declared.sources[name].columns, name
+        assert source.null_value in {"", "NA"}
+    assert guessed.sources["arrivals"].known_at == "arrived_at"
+    assert guessed.features.lookups["airports"].on == {"dest": "faa"}
+    assert "weather" in guessed.features.latest
+    assert guessed.target.value == declared.target.value

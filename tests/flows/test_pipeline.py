@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import logging
+import time
 
 import pytest
 from prefect.states import Completed, Failed
@@ -109,6 +110,21 @@ def test_progress_prints_a_line_per_stage_that_ended():
     lines = [line for line in console.file.getvalue().splitlines() if line.strip()]
     assert len(lines) == 1
     assert lines[0].endswith("s  ingest rides done in 1 s")
+
+
+def test_progress_of_a_long_stage_prints_no_line():
+    console = Console(file=io.StringIO())
+    with progress(console):
+        LOG.info("3 / 40 trials, best so far roc_auc 0.7 by lightgbm", extra={"ongoing": "train"})
+    assert "trials" not in console.file.getvalue()
+
+
+def test_progress_of_a_long_stage_is_seen_on_a_terminal():
+    console = Console(file=io.StringIO(), force_terminal=True, width=100)
+    with progress(console):
+        LOG.info("3 / 40 trials", extra={"ongoing": "train"})
+        time.sleep(0.3)
+    assert "train: 3 / 40 trials" in console.file.getvalue()
 
 
 def test_progress_keeps_brackets_in_a_reason():

@@ -142,6 +142,15 @@ def test_a_row_with_an_infinite_feature_is_refused_with_its_reason(trained, pipe
     ]
 
 
+def test_a_feature_beyond_what_the_model_has_seen_is_told(trained, pipeline, gold, moment):
+    day = moment + timedelta(days=100)
+    gold(trained, [day], wind=1e3)
+    result = scored(pipeline, trained, [day])
+    (note,) = result.notes
+    assert "wind leaves the range of training in 1 above" in note
+    assert "(up to 1000), of 60 rows" in note
+
+
 def test_refused_rows_without_their_scores_are_not_doubled(trained, pipeline, gold, moment):
     day = moment + timedelta(days=100)
     gold(trained, [day], wind=math.inf)

@@ -37,7 +37,10 @@ def again(pipeline, moment):
 
 def without_seconds(result):
     board = [{**entry, "seconds": 0} for entry in result.detail["leaderboard"]]
-    return {**result.detail, "leaderboard": board}
+    # Of the search the curve goes by the clock, and by which trial ended first.
+    tried = result.detail["search"]["algorithms"]
+    search = [(each["candidate"], each["trials"], each["failed"], each["fits"]) for each in tried]
+    return {**result.detail, "leaderboard": board, "search": search}
 
 
 def test_a_model_that_beats_the_baseline_is_promoted(first_training, pipeline, moment):
@@ -100,6 +103,19 @@ def test_evaluations_hold_each_metric_and_the_decision_as_rows(first_training):
         "decision": 1,
     }
     assert [row["model"] for row in rows if row["part"] == "decision"] == [result.detail["model"]]
+
+
+def test_the_shipped_model_was_inspected_and_its_ranges_are_kept(first_training):
+    lake, result = first_training
+    told = result.detail["inspection"]
+    assert told["importance"]["found"][0]["features"] == ["wind"]
+    assert told["importance"]["found"][0]["low"] > 0
+    assert [each["rows"] for each in told["learning_curve"]["points"]][-1] == result.rows["train"]
+    assert set(told["overfit"]["parts"]) == {"train", "validation", "test"}
+    assert told["not_told"] == []
+    seen = registry.record(lake, "flights", result.detail["model"])["ranges"]
+    assert set(seen) == {"hour", "wind"}
+    assert seen["hour"] == [5.0, 23.0]
 
 
 def test_running_again_is_already_done_and_changes_no_table(trained, first_training, again):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from headrace.evaluation.audit.finding import Finding, NotJudged
 from headrace.evaluation.audit.subject import Subject
+from headrace.evaluation.blocks import names_of
 from headrace.spec.model import Leak
 
 _SHOWN = 3
@@ -22,7 +22,7 @@ def shared_groups(subject: Subject) -> list[Finding | NotJudged]:
     groups = subject.roles.groups
     if not groups or not len(subject.train) or not len(subject.later):
         return []
-    names = _names(subject.table.select(list(groups)))
+    names = names_of(subject.table.select(list(groups)))
     train, later = (names.take(pa.array(part)) for part in (subject.train, subject.later))
     shared = pc.is_in(later, value_set=pc.unique(train.drop_null()), skip_nulls=True)
     rows = int(pc.sum(shared).as_py() or 0)
@@ -48,20 +48,3 @@ def shared_groups(subject: Subject) -> list[Finding | NotJudged]:
             },
         )
     ]
-
-
-def _names(columns: pa.Table) -> pa.Array:
-    """One text per row; null where a column is."""
-    texts = []
-    for name in columns.column_names:
-        column = columns.column(name).combine_chunks()
-        if pa.types.is_dictionary(column.type):
-            column = column.cast(column.type.value_type)
-        if pa.types.is_floating(column.type):  # 7.0 is 7
-            whole = np.asarray(pc.fill_null(column, 0.5).to_numpy(zero_copy_only=False))
-            if np.all(
-                (whole == np.floor(whole)) | pc.is_null(column).to_numpy(zero_copy_only=False)
-            ):
-                column = column.cast(pa.int64())
-        texts.append(pc.utf8_lower(pc.utf8_trim_whitespace(column.cast(pa.string()))))
-    return pc.binary_join_element_wise(*texts, "\x1f", null_handling="emit_null")

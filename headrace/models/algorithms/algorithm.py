@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 
 from headrace.errors import TrainingError, UsageError
 from headrace.models.algorithms.space import Dimension, Scalar
 
 if TYPE_CHECKING:
-    from headrace.evaluation.metrics import Floats, Metric
+    from headrace.evaluation.metrics import Floats, Integers, Metric
 
 Matrix = Any  # a numpy array, or a scipy.sparse.csr_matrix, which ships no types
 
@@ -53,6 +53,8 @@ class Samples:
         task: The kind of target.
         classes: How many classes there are, also where some are in no row here; 0 in a regression.
         weight: How much each row counts, not negative; None where all count the same.
+        blocks: A number per row, in the order of time: rows of one number stay together where an
+            algorithm deals folds of its own. None: rows know nothing of each other.
     """
 
     X: Matrix
@@ -61,6 +63,17 @@ class Samples:
     task: Task = Task.BINARY
     classes: int = 2
     weight: Floats | None = None
+    blocks: Integers | None = None
+
+    def take(self, rows: Any) -> Self:  # noqa: ANN401  # places, or a mask
+        """Some of the rows."""
+        return replace(
+            self,
+            X=self.X[rows],
+            y=self.y[rows],
+            weight=None if self.weight is None else self.weight[rows],
+            blocks=None if self.blocks is None else self.blocks[rows],
+        )
 
 
 @dataclass(frozen=True)
@@ -109,6 +122,19 @@ class Budget:
     cells: int = 2_000_000_000
 
 
+@dataclass(frozen=True)
+class Resource:
+    """What a search gives a trial bit by bit, to end the poor ones early.
+
+    Attributes:
+        kind: `rounds` and `trees` are continued: `fit` takes `before`. Of `rows`, a share is drawn.
+        parameter: The parameter that counts rounds or trees; it is not searched. Empty for `rows`.
+    """
+
+    kind: Literal["rounds", "trees", "rows"] = "rows"
+    parameter: str = ""
+
+
 class Family(StrEnum):
     """Families of the catalogue; each has a page of its own in the docs."""
 
@@ -140,6 +166,9 @@ class Algorithm:
         save_as: A format of `headrace.models.formats`.
         defaults: Parameters of its first trial.
         space: Parameters that are searched; none for a baseline.
+        resource: What its trials are given bit by bit, where a search has rungs.
+        portfolio: Strong configurations of published studies, tried right after the defaults; each
+            changes some of them.
         baseline: Always run, to be beaten.
         source: Where the method is described.
         family: The page it is described on.
@@ -164,6 +193,8 @@ class Algorithm:
     save_as: str
     defaults: Parameters = field(default_factory=dict)
     space: Mapping[str, Dimension] = field(default_factory=dict)
+    resource: Resource = field(default_factory=Resource)
+    portfolio: tuple[Parameters, ...] = ()
     baseline: bool = False
     source: str = ""
     family: Family = Family.BASELINES
@@ -230,8 +261,18 @@ class Guarded:
         seed: int,
         validation: Samples | None,
         metric: Metric,
+        before: Any = None,  # noqa: ANN401  # an estimator, as in `Fitted`
     ) -> Fitted:
         """Fits on the rows with a weight above zero.
+
+        Args:
+            train: Rows.
+            parameters: Under the library's own names.
+            seed: Of what is drawn.
+            validation: Rows to stop early by, or None.
+            metric: To stop early by.
+            before: What to go on from: an estimator of the same rows and parameters with fewer
+                rounds or trees. Only for entries whose `resource` is one of them.
 
         Raises:
             UsageError: It does not learn such a target, heeds no weights, or is over budget.
@@ -246,9 +287,12 @@ class Guarded:
         kept = self._weighted(train)
         rows, columns = kept.X.shape
         check_budget(self.name, self.budget, self.instead, rows=rows, columns=columns)
+        more = {} if before is None else {"before": before}
         try:
             with threadpool_limits(1):
-                return self.fit(kept, parameters, seed=seed, validation=validation, metric=metric)
+                return self.fit(
+                    kept, parameters, seed=seed, validation=validation, metric=metric, **more
+                )
         except ValueError as error:  # how numeric libraries refuse rows or parameters
             message = f"{self.name} could not be fitted: {error}"
             hint = "look at the rows, the target and the parameters, or take another algorithm"
@@ -265,8 +309,7 @@ class Guarded:
                 raise TrainingError(message, hint="weights are 0 or more")
             some = weight > 0
             if not some.all():
-                train = replace(train, X=train.X[some], y=train.y[some], weight=weight[some])
-                weight = weight[some]
+                train, weight = train.take(some), weight[some]
             if len(weight) and (weight == weight[0]).all():
                 train = replace(train, weight=None)
             elif not self.weights:

@@ -16,6 +16,7 @@ from headrace.models.algorithms.algorithm import (
     Matrix,
     Needs,
     Parameters,
+    Resource,
     Samples,
     Task,
 )
@@ -146,8 +147,12 @@ def _fit_lightgbm(
     seed: int,
     validation: Samples | None,
     metric: Metric,
+    before: lightgbm.Booster | None = None,
 ) -> Fitted:
-    """Boosts until the validation metric stands still; finally, for `n_estimators` rounds."""
+    """Boosts until the validation metric stands still; finally, for `n_estimators` rounds.
+
+    With `before`, its rounds count among them: the first is the one after its last.
+    """
     import lightgbm
 
     given = lightgbm_arguments(train.task, train.classes, parameters, seed=seed, metric=metric)
@@ -167,7 +172,8 @@ def _fit_lightgbm(
     booster = lightgbm.train(
         given,
         data,
-        num_boost_round=rounds,
+        num_boost_round=rounds - (before.current_iteration() if before else 0),
+        init_model=before,
         valid_sets=[data.create_valid(validation.X, validation.y, weight=validation.weight)],
         callbacks=[lightgbm.early_stopping(patience, verbose=False), in_time],
     )
@@ -187,8 +193,12 @@ def _fit_xgboost(
     seed: int,
     validation: Samples | None,
     metric: Metric,
+    before: xgboost.Booster | None = None,
 ) -> Fitted:
-    """Boosts until the validation metric stands still; finally, for `n_estimators` rounds."""
+    """Boosts until the validation metric stands still; finally, for `n_estimators` rounds.
+
+    With `before`, its rounds count among them: the first is the one after its last.
+    """
     import xgboost
 
     given = xgboost_arguments(train.task, train.classes, parameters, seed=seed, metric=metric)
@@ -218,7 +228,8 @@ def _fit_xgboost(
     booster = xgboost.train(
         given,
         data(train),
-        num_boost_round=rounds,
+        num_boost_round=rounds - (before.num_boosted_rounds() if before else 0),
+        xgb_model=before,
         evals=[(data(validation), "validation")],
         early_stopping_rounds=patience,
         verbose_eval=False,
@@ -383,6 +394,10 @@ def _predict_catboost(estimator: catboost.CatBoost, X: Matrix) -> Floats:
 
 _ALL = frozenset(Task)
 _CODES = Needs(categories="codes")
+_ROUNDS = Resource("rounds", "n_estimators")
+# Portfolios: `r...` and Large are of TabRepo's zero-shot portfolio (Salinas and Erickson 2024, as
+# in AutoGluon 1.0), TD are tuned defaults (Holzmueller et al. 2024, Better by Default). Digits are
+# cut, and a value beyond our space is drawn to its edge.
 _FLAT = "outside of the data it saw, a prediction stays at the nearest leaf's: no extrapolation"
 _SMALL = "hundreds of rows: a linear model, a forest or a kernel is as good and steadier"
 
@@ -409,6 +424,22 @@ LIGHTGBM = Algorithm(
         "colsample_bytree": uniform(0.5, 1.0),
         "reg_lambda": log_uniform(1e-3, 10.0),
     },
+    resource=_ROUNDS,
+    portfolio=(
+        {"learning_rate": 0.04, "num_leaves": 50, "min_child_samples": 40},  # TD
+        {  # r130
+            "learning_rate": 0.0471,
+            "num_leaves": 89,
+            "min_child_samples": 56,
+            "colsample_bytree": 0.625,
+        },
+        {  # Large
+            "learning_rate": 0.03,
+            "num_leaves": 127,
+            "min_child_samples": 5,
+            "colsample_bytree": 0.9,
+        },
+    ),
     family=Family.BOOSTING,
     when_not=_SMALL,
     caveats=(_FLAT, "`linear_tree: true` and `extra_trees: true` may be given, too"),
@@ -444,6 +475,28 @@ XGBOOST = Algorithm(
         "colsample_bytree": uniform(0.5, 1.0),
         "reg_lambda": log_uniform(1e-3, 10.0),
     },
+    resource=_ROUNDS,
+    portfolio=(
+        {  # r89
+            "learning_rate": 0.0878,
+            "max_depth": 5,
+            "min_child_weight": 0.629,
+            "colsample_bytree": 0.663,
+        },
+        {  # TD of regressions
+            "learning_rate": 0.05,
+            "max_depth": 9,
+            "min_child_weight": 2.0,
+            "subsample": 0.7,
+            "reg_lambda": 1e-3,
+        },
+        {  # r49
+            "learning_rate": 0.0384,
+            "max_depth": 7,
+            "min_child_weight": 0.556,
+            "colsample_bytree": 0.745,
+        },
+    ),
     family=Family.BOOSTING,
     when_not=_SMALL,
     caveats=(_FLAT, "numbers are rounded to single precision"),
@@ -473,6 +526,11 @@ CATBOOST = Algorithm(
         "max_depth": integer(4, 8),
         "l2_leaf_reg": log_uniform(1.0, 10.0),
     },
+    portfolio=(
+        {"learning_rate": 0.0686, "max_depth": 6, "l2_leaf_reg": 2.15},  # r177
+        {"learning_rate": 0.0494, "max_depth": 4, "l2_leaf_reg": 4.56},  # r137
+        {"learning_rate": 0.0329, "max_depth": 8, "l2_leaf_reg": 1.64},  # r86
+    ),
     family=Family.BOOSTING,
     when_not="fits must be quick: LightGBM and XGBoost take a fraction of the time",
     caveats=(

@@ -164,11 +164,6 @@ def _read(columns: Sequence[Mapping[str, Any]]) -> list[Column]:
     ]
 
 
-def _of_rows(samples: Samples, rows: Integers) -> Samples:
-    weight = None if samples.weight is None else samples.weight[rows]
-    return replace(samples, X=samples.X[rows], y=samples.y[rows], weight=weight)
-
-
 def _fit_bagging(
     train: Samples,
     parameters: Parameters,
@@ -188,7 +183,7 @@ def _fit_bagging(
     members: list[dict[str, Any]] = []
     found: dict[str, Any] = {}
     for number in range(given["n_estimators"]):
-        part = _of_rows(train, np.sort(draw.integers(0, rows, size)))
+        part = train.take(np.sort(draw.integers(0, rows, size)))
         member, new = _fit_member(
             name,
             part,
@@ -305,13 +300,18 @@ def _fit_stacking(
 ) -> Fitted:
     """A line, or logistic regression, on what members say of rows they were not fitted on.
 
-    Folds are runs of neighbouring rows, so that a day or a group stays together where rows are
-    in its order. Source: Wolpert 1992, Stacked Generalization.
+    Folds are runs of blocks; without them of neighbouring rows, so that a day or a group stays
+    together where rows are in its order. Source: Wolpert 1992, Stacked Generalization.
     """
     import numpy as np
 
+    from headrace.models.folds import runs
+
     folds = min(int(str(parameters["folds"])), len(train.y))
     held = np.array_split(np.arange(len(train.y)), folds)
+    if train.blocks is not None:
+        run = runs(train.blocks, folds)
+        held = [np.flatnonzero(run == each) for each in range(run.max() + 1)]
     return _stacked(train, parameters, held, seed=seed, validation=validation, metric=metric)
 
 
@@ -354,10 +354,10 @@ def _stacked(
             message = "too few rows to hold some out"
             raise UsageError(message, hint="take more rows, or no ensemble")
         fitted, _ = _all(
-            names, _of_rows(train, others), given, seed=seed, validation=None, metric=metric
+            names, train.take(others), given, seed=seed, validation=None, metric=metric
         )
         said.append(_said(fitted, train.X[part], train.task))
-    judged = _of_rows(train, places)
+    judged = train.take(places)
     estimator = {**described(judged), "members": members}
     if one_class(estimator):
         return Fitted(estimator, found=found)
@@ -450,7 +450,7 @@ STACKING = Algorithm(
     when_not="one member is far ahead, or the model must be read",
     caveats=(
         "costs as much as all its members, once per fold and once more",
-        "rows of one group must be neighbours, or a fold tells of another",
+        "outside of a pipeline rows of one group must be neighbours, or a fold tells of another",
         "`of` lists the entries: lightgbm, extra_trees and a linear one where nothing is said",
     ),
     budget=_BUDGET,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import reduce
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -213,9 +213,7 @@ def out_of_fold(
     found: Floats | None = None
     split = StratifiedKFold(folds, shuffle=True, random_state=seed)
     for fitted, held in split.split(np.zeros(len(train.y)), train.y):
-        weight = None if train.weight is None else train.weight[fitted]
-        part = replace(train, X=train.X[fitted], y=train.y[fitted], weight=weight)
-        values = margins(part, train.X[held])
+        values = margins(train.take(fitted), train.X[held])
         found = np.empty((len(train.y), values.shape[1])) if found is None else found
         found[held] = values
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from headrace.models.algorithms.algorithm import (
     Fitted,
     Needs,
     Parameters,
+    Resource,
     Samples,
     Task,
 )
@@ -63,8 +65,17 @@ class _Forest:
         seed: int,
         validation: Samples | None,
         metric: Metric,
+        before: Mapping[str, Any] | None = None,
     ) -> Fitted:
-        """As `Scikit`; with a time limit, some trees at a time."""
+        """As `Scikit`; with a time limit, some trees at a time; with `before`, beside its trees.
+
+        A forest that was grown on is equal to one that was grown at once.
+        """
+        if before is not None and "model" in before:
+            model = before["model"]
+            model.set_params(n_estimators=parameters["n_estimators"], warm_start=True)
+            model.fit(train.X, train.y, **weighted(train))
+            return Fitted(before)
         given: dict[str, Any] = {**parameters}
         if given.get("max_features") == "auto":
             given["max_features"] = 1.0 if train.task is Task.REGRESSION else "sqrt"
@@ -97,6 +108,18 @@ _FOREST_SPACE: dict[str, Dimension] = {
     "min_samples_leaf": log_int(1, 20),
     "max_depth": choice(None, 6, 10, 16, 24),
 }
+# `r...` as in `boosting`; the first of the random forest is Breiman's own.
+_RANDOM_PORTFOLIO: tuple[Parameters, ...] = (
+    {"max_features": "auto", "min_samples_leaf": 1},
+    {"max_features": 1.0, "min_samples_leaf": 1},  # r16
+    {"max_features": 1.0, "min_samples_leaf": 5},  # r127
+)
+_EXTRA_PORTFOLIO: tuple[Parameters, ...] = (
+    {"max_features": 1.0, "min_samples_leaf": 4},  # r172
+    {"max_features": "sqrt", "min_samples_leaf": 1},  # r49
+    {"max_features": 1.0, "min_samples_leaf": 1},  # r197
+)
+_TREES_GROWN = Resource("trees", "n_estimators")
 _CODES = Needs(categories="codes")
 _FLAT = "outside of the data it saw, a prediction stays at the nearest leaf's: no extrapolation"
 _BUDGET = Budget(rows=5_000_000, columns=5_000, cells=500_000_000)
@@ -143,6 +166,8 @@ RANDOM_FOREST = Algorithm(
     save_as="skops",
     defaults=_FOREST,
     space=_FOREST_SPACE,
+    resource=_TREES_GROWN,
+    portfolio=_RANDOM_PORTFOLIO,
     family=Family.TREES,
     when_not="the model must be small or the target lies beyond the data: take boosting or a line",
     caveats=(_FLAT, "files grow with rows times trees"),
@@ -169,6 +194,8 @@ EXTRA_TREES = Algorithm(
     save_as="skops",
     defaults=_FOREST,
     space=_FOREST_SPACE,
+    resource=_TREES_GROWN,
+    portfolio=_EXTRA_PORTFOLIO,
     family=Family.TREES,
     when_not="few of many columns matter: a random forest finds them better",
     caveats=(_FLAT, "files grow with rows times trees"),

@@ -344,6 +344,8 @@ ELASTIC_NET = Algorithm(
     save_as="skops",
     defaults={"alpha": 0.01, "l1_ratio": 0.5},
     space={"alpha": log_uniform(1e-4, 1.0), "l1_ratio": uniform(0.05, 1.0)},
+    # The mixtures that Zou and Hastie 2005 call nearly ridge and nearly lasso.
+    portfolio=({"alpha": 1e-3, "l1_ratio": 0.05}, {"alpha": 1e-3, "l1_ratio": 0.95}),
     family=Family.LINEAR,
     when_not="the target bends or columns act together: take a tree ensemble",
     caveats=(_EXTRAPOLATES, "`alpha` is of a target scaled to a deviation of 1"),
@@ -369,6 +371,8 @@ LOGISTIC_REGRESSION = Algorithm(
         "penalty": choice("l2", "l1", "elasticnet"),
         "l1_ratio": uniform(0.05, 0.95),
     },
+    # Of scikit-learn's `LogisticRegressionCV` the decades of strength beside the default.
+    portfolio=({"C": 0.1}, {"C": 10.0}, {"C": 0.01}),
     family=Family.LINEAR,
     when_not="columns act together or in steps: take a tree ensemble",
     caveats=(

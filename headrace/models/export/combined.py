@@ -18,9 +18,9 @@ from headrace.models.formats import FORMATS
 from headrace.models.pool import FLOOR
 
 if TYPE_CHECKING:
-    from headrace.models.automl import OfMatrix
     from headrace.models.bag import Bag, Member
     from headrace.models.encoding import Encoding, Form
+    from headrace.models.preset import OfMatrix
 
 _CERTAIN = 1e-6  # as `ensembles` has it: the least probability that a log is taken of
 

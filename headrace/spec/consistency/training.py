@@ -6,7 +6,7 @@ import re
 
 from headrace.evaluation.metric import METRICS
 from headrace.models.algorithms.algorithm import Task
-from headrace.spec.model import Target, Training
+from headrace.spec.model import Split, Target, Training
 from headrace.spec.parts import Parts
 from headrace.spec.problems import KEY, Findings, Loc, listed, near, shown, unknown
 
@@ -35,10 +35,16 @@ def training_problems(parts: Parts) -> Findings:
         for index, allowance in enumerate(parts.training.allow):
             at: Loc = ("training", "allow", index, "columns")
             yield from _columns(allowance.columns, parts, at=at)
-        if parts.training.engines and parts.split and str(parts.split.kind) != "time":
-            yield ("split", "kind"), "`training.engines` read whole intervals: take `kind: time`"
+        features = [name for name, _ in parts.named]
+        for index, name in enumerate(parts.training.slices):
+            if features and name not in features:
+                yield ("training", "slices", index), unknown("feature", name, features)
+        yield from _whole_intervals(parts.training, parts.split)
     if parts.split is not None:
         yield from _columns(parts.split.groups, parts, at=("split", "groups"))
+        numbers = parts.target is not None and parts.target.task is Task.REGRESSION
+        if parts.split.kind == "stratified" and numbers:
+            yield ("split", "kind"), "`stratified` keeps classes; for a regression take `random`"
     if parts.schedule is not None and (problem := cron_problem(parts.schedule.cron)):
         yield ("schedule", "cron"), problem
 
@@ -99,6 +105,18 @@ def _engines(training: Training) -> Findings:
             able = f"its engine is {listed(offered)}" if offered else "it fits on one node alone"
             others = [entry.name for entry in CATALOGUE if engine in entry.engines]
             yield at, f"{engine} does not fit {name}: {able}; {engine} fits {listed(others)}"
+
+
+def _whole_intervals(training: Training, split: Split | None) -> Findings:
+    """Splits that neither an engine nor `sample` can read by whole intervals, or only once."""
+    asked = [name for name in ("engines", "sample") if getattr(training, name)]
+    if split is None or not asked:
+        return
+    if split.kind != "time":
+        yield ("split", "kind"), f"`training.{asked[0]}` reads whole intervals: take `kind: time`"
+    if training.engines:
+        for name in (name for name in ("folds", "nested") if getattr(split, name)):
+            yield ("split", name), "`training.engines` fit once, on all training rows: no folds"
 
 
 def cron_problem(cron: str) -> str | None:

@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headrace.errors import TrainingError
@@ -99,6 +99,7 @@ def test_an_empty_part_is_an_error_that_names_its_days():
         time_split(table(SOUND[0], SOUND[2]), PIPELINE, moment=MOMENT)
 
 
+@settings(deadline=None)
 @given(
     rows=st.lists(
         st.tuples(

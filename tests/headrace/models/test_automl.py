@@ -9,14 +9,13 @@ import pandas as pd
 import pytest
 
 from headrace.errors import CorruptArtifact, UsageError
-from headrace.models import automl, presets, runner
+from headrace.models import automl, prepared, preset, presets, runner
 from headrace.models.algorithms import named
 from headrace.models.algorithms.algorithm import Samples, Task
 from headrace.models.bag import Member
 from headrace.models.formats import FORMATS
 from headrace.models.jobs import Beside, Done, Here
 from headrace.models.pool import log_loss
-from headrace.models.runner import dealt
 
 RNG = np.random.default_rng(11)
 ROWS = 240
@@ -123,21 +122,9 @@ def test_no_target_at_all_is_refused():
         fitted(y=[None] * ROWS)
 
 
-def test_a_class_of_few_rows_is_dealt_as_evenly_as_it_can_be():
-    y = np.array([0.0] * 50 + [1.0] * 4)
-    (fold,) = dealt(y, Task.BINARY, 4, rounds=1, seed=1)
-    assert np.bincount(fold[y == 1], minlength=4).tolist() == [1, 1, 1, 1]
-
-
-def test_a_group_is_never_on_both_sides():
-    groups = np.arange(100) // 7
-    for fold in dealt(np.zeros(100), Task.REGRESSION, 5, rounds=2, seed=1, groups=groups):
-        assert all(len(set(fold[groups == group])) == 1 for group in set(groups))
-
-
 def broken(monkeypatch, *members):
     monkeypatch.setattr(presets, "members", lambda *_: members)
-    monkeypatch.setattr(automl, "members", lambda *_: members)
+    monkeypatch.setattr(prepared, "members", lambda *_: members)
 
 
 def test_a_member_that_fails_is_told_and_left_out(monkeypatch):
@@ -170,6 +157,41 @@ def test_a_short_time_limit_is_kept(limit):
     assert model.predict_proba(X).shape == (ROWS, 2)
 
 
+def test_rows_that_are_always_learned_from_are_not_judged():
+    split = np.where(np.arange(ROWS) < 80, -1, np.arange(ROWS) % 2)
+    model = fitted(split=split)
+    assert np.isnan(model.held[:80]).all()
+    assert log_loss(model.held[80:], (Y == "yes")[80:].astype(int)) < 0.4
+    assert all(each["loss"] < 0.5 for each in model.told)
+
+
+def test_a_far_cell_does_not_lead_the_lines_in_leaves_astray(monkeypatch):
+    profile = presets.Profile(Task.REGRESSION, ROWS, 3, 5, 0, 0.0)
+    of_best = {member.name: member for member in presets.members("best", profile)}
+    broken(monkeypatch, of_best["lgb_lin"])
+    rows = X.assign(a=X["a"].where(X.index != 7, 1e6))
+    model = fitted(rows, SCORE, task="regression")
+    assert [member.name for member in model.bag.members] == ["lgb_lin"]
+    assert np.corrcoef(model.predict(rows), SCORE)[0, 1] > 0.9
+    assert automl.Fitted.from_bytes(model.to_bytes()).predict(rows).tobytes() == (
+        model.predict(rows).tobytes()
+    )
+
+
+def test_a_preset_of_samples_in_time_holds_whole_intervals_out():
+    seen = []
+
+    def looking(problem, cores):
+        seen.append(problem.folds)
+        return here(problem, cores)
+
+    days = np.arange(ROWS) // 10
+    train = Samples(np.c_[X["a"]], (Y == "yes").astype(float), blocks=days)
+    preset.fit_matrix(train, preset="quick", time_limit=60, seed=1, workers=looking)
+    (folds,) = seen
+    assert all(len(set(folds[0][days == day])) == 1 for day in set(days))
+
+
 def test_processes_beside_give_the_model_that_this_one_gives(model):
     beside = fitted(workers=None)
     assert beside.predict_proba(X).tobytes() == model.predict_proba(X).tobytes()
@@ -188,12 +210,12 @@ def test_a_script_without_a_main_guard_may_fit(tmp_path):
         import numpy as np
         from headrace.models import automl
         X = np.random.default_rng(0).normal(size=(80, 3))
-        model = automl.fit(X, X[:, 0] > 0, preset="quick", time_limit=40)
+        model = automl.fit(X, X[:, 0] > 0, preset="quick", time_limit=300)
         print("rows", len(model.predict(X)))
         """)
     )
     done = subprocess.run(  # ours
-        [sys.executable, str(script)], capture_output=True, text=True, check=True, timeout=120
+        [sys.executable, str(script)], capture_output=True, text=True, check=True, timeout=300
     )
     assert done.stdout == "rows 80\n"
 
@@ -210,7 +232,7 @@ def test_a_preset_is_an_entry_that_survives_save_and_load():
     codes = np.column_stack([X["a"], X["b"].map({"u": 0.0, "v": 1.0, "w": np.nan}), X["c"]])
     train = Samples(codes, (Y == "yes").astype(float), (1,), Task.BINARY, 2)
     fit = entry.fit(
-        train, {"preset": "quick", "time_limit": 40}, seed=1, validation=None, metric="log_loss"
+        train, {"preset": "quick", "time_limit": 300}, seed=1, validation=None, metric="log_loss"
     )
     form = FORMATS[entry.save_as]
     data = form.dump(fit.estimator)

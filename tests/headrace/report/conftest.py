@@ -156,6 +156,22 @@ def training_detail() -> dict[str, Any]:
         "moment": "2013-12-01T05:00:00-05:00",
         "metric": "roc_auc",
         "leaderboard": board,
+        "search": {
+            "seconds": 12.5,
+            "limit": 12.0,
+            "algorithms": [
+                {"candidate": "class_prior", "trials": 1, "planned": 1, "curve": [[1, 0.5, 0.5]]},
+                {
+                    "candidate": "lightgbm",
+                    "trials": 6,
+                    "planned": 9,
+                    "failed": 1,
+                    "stopped": 2,
+                    "reused": 3,
+                    "curve": [[1, 2.0, 0.6], [3, 5.0, 0.7]],
+                },
+            ],
+        },
         "test": [{"candidate": "lightgbm", "role": "winner", "metrics": {"roc_auc": interval}}],
         "gain": {"metric": "roc_auc", "over": "class_prior", "value": 0.2, "low": 0.1, "high": 0.3},
         "decision": {"promoted": True, "shipped": "lightgbm", "sentence": "lightgbm is promoted."},

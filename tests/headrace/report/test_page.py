@@ -101,6 +101,17 @@ def test_unbalanced_source_is_loud(page, told_check):
     assert "does not add up" in words
 
 
+def test_the_search_is_told_and_drawn(page, whole_run):
+    found = page(whole_run)
+    told = "lightgbm 6 of 9 trials, 1 failed, 2 stopped by the limit, 3 results of an earlier run."
+    assert told in found.words
+    labels = [value for name, value in found.attributes if name == "aria-label"]
+    assert [label for label in labels if "so far against" in str(label)] == [
+        "Best ROC AUC so far against seconds: lightgbm",
+        "Best ROC AUC so far against trials: lightgbm",
+    ]
+
+
 def test_run_without_training_still_has_a_page(page, tell, told_check):
     for source in ("flights", "arrivals"):
         tell("ingest", source, rows={"read": 1})

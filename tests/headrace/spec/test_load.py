@@ -37,6 +37,13 @@ def test_the_example_says_what_it_means():
     assert (pipeline.training.first, pipeline.training.trials) == (date(2013, 12, 1), 6)
 
 
+def test_how_a_search_is_tuned_is_declared_with_defaults_that_come_again():
+    training = load(EXAMPLE).training
+    assert (training.sampler, training.scheduler) == ("tpe", None)
+    assert training.search_time_limit is None
+    assert training.trial_time_limit == timedelta(hours=1)
+
+
 def test_loading_takes_under_a_second_as_a_process_and_starts_no_engine():
     code = (
         "import sys; from headrace.spec import load; load(sys.argv[1]);"

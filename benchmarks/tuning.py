@@ -1,0 +1,184 @@
+"""Measures what a search costs beside its fits: Ray Tune as the platform uses it, and plain Optuna.
+
+    .venv/bin/python -P -m benchmarks.tuning [--rounds 3] [--trials 40] [--rows 20000]
+
+Both tune LightGBM on the same rows, in turn. Processor seconds are of all processes, Ray's own too,
+without its start; useful ones are those of the fits. `idle` is wall x cores - useful, which a busy
+machine makes meaningless: then trust the processor seconds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import psutil
+
+from headrace.evaluation.metrics import Metric, measured
+from headrace.models.algorithms import named
+from headrace.models.algorithms.algorithm import Samples
+from headrace.settings import Settings
+from ray_tasks.cluster import connected
+
+if TYPE_CHECKING:
+    from ray_tasks.trial import Problem
+
+LIGHTGBM = named("lightgbm")
+SEED = 7
+_LOOK_S = 1.0  # looking costs processor time itself
+
+
+@dataclass
+class Spent:
+    """Wall and processor seconds of a piece of work, and what its fits had of them."""
+
+    wall: float = 0.0
+    cpu: float = 0.0
+    useful: float = 0.0
+    best: float = 0.0
+    seen: dict[int, tuple[float, float]] = field(default_factory=dict)  # first and last look
+
+    def line(self, cores: int) -> dict[str, float]:
+        """As figures to print."""
+        return {
+            "wall_s": round(self.wall, 1),
+            "cpu_s": round(self.cpu, 1),
+            "useful_cpu_s": round(self.useful, 1),
+            "beside_fits_per_useful": round(self.cpu / self.useful - 1, 3),
+            "idle_per_useful": round(self.wall * cores / self.useful - 1, 3),
+            "best": round(self.best, 5),
+        }
+
+
+@contextmanager
+def spending() -> Iterator[Spent]:
+    """Measures this process and all below it, those that end meanwhile to their last look."""
+    spent, ended = Spent(), threading.Event()
+    own = psutil.Process()
+
+    def look() -> None:
+        for process in (own, *own.children(recursive=True)):
+            with suppress(psutil.Error):
+                times = process.cpu_times()
+                used = times.user + times.system
+                # A process that begins meanwhile has used nothing before.
+                is_new = process.create_time() > began_at
+                first = spent.seen.get(process.pid, (0.0 if is_new else used, 0.0))[0]
+                spent.seen[process.pid] = (first, used)
+
+    def watch() -> None:
+        while not ended.wait(_LOOK_S):
+            look()
+
+    began, began_at = time.monotonic(), time.time()
+    look()
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    yield spent
+    spent.wall = time.monotonic() - began
+    ended.set()
+    watcher.join()
+    look()
+    spent.cpu = sum(last - first for first, last in spent.seen.values())
+
+
+def rows(count: int, seed: int) -> Samples:
+    """Rows of twenty numbers with a signal in four of them."""
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(count, 20))
+    signal = X[:, 0] + X[:, 1] * X[:, 2] + np.sin(3 * X[:, 3])
+    return Samples(X, (signal + rng.normal(size=count) > 0).astype(float))
+
+
+def by_ray(problem: Problem, trials: int, **options: str) -> Spent:
+    """The platform's own search."""
+    from ray_tasks.search import search, shared
+    from ray_tasks.tuning import Tuning
+
+    reference, held = shared(problem)
+    with tempfile.TemporaryDirectory() as folder, spending() as spent:
+        tuning = Tuning(trials=trials, **options)  # type: ignore[arg-type]  # names of samplers and schedulers
+        (found,) = search(held, reference=reference, tuning=tuning, storage=Path(folder) / "tune")
+    spent.useful, spent.best = found.cpu, found.values[Metric.ROC_AUC]
+    return spent
+
+
+def by_optuna(problem: Problem, trials: int) -> Spent:
+    """The same fits, one after the other in this process."""
+    import optuna
+
+    from ray_tasks.sampling import distribution
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    space = {name: distribution(each) for name, each in LIGHTGBM.space.items()}
+    train, validation = problem.train["codes"], problem.validation["codes"]
+    spent = Spent()
+
+    def value(trial: optuna.trial.Trial) -> float:
+        began = time.process_time()
+        drawn = {name: trial._suggest(name, each) for name, each in space.items()}  # noqa: SLF001  # by distribution
+        fitted = LIGHTGBM.fit(
+            train,
+            {**LIGHTGBM.defaults, **drawn},
+            seed=SEED,
+            validation=validation,
+            metric=Metric.ROC_AUC,
+        )
+        score = LIGHTGBM.predict(fitted.estimator, validation.X)
+        found = measured(validation.y, score, validation.task)[Metric.ROC_AUC]
+        spent.useful += time.process_time() - began
+        return found
+
+    sampler = optuna.samplers.TPESampler(seed=SEED)
+    began, cpu = time.monotonic(), time.process_time()
+    study = optuna.create_study(direction="maximize", sampler=sampler)
+    study.optimize(value, n_trials=trials)
+    spent.wall, spent.cpu = time.monotonic() - began, time.process_time() - cpu
+    spent.best = study.best_value
+    return spent
+
+
+def main() -> None:
+    """Runs both in turn, and prints a line of JSON for each."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--trials", type=int, default=40)
+    parser.add_argument("--rows", type=int, default=20_000)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        settings = Settings(lake=Path(folder) / "lake")
+        with connected(settings):
+            from ray_tasks.trial import Problem
+
+            problem = Problem(
+                {LIGHTGBM.name: LIGHTGBM},
+                train={"codes": rows(given.rows, 0)},
+                validation={"codes": rows(given.rows // 3, 1)},
+                metric=Metric.ROC_AUC,
+                seed=SEED,
+            )
+            ways: dict[str, tuple[int, Callable[[], Spent]]] = {
+                "ray": (settings.cores, lambda: by_ray(problem, given.trials, scheduler="none")),
+                "optuna": (1, lambda: by_optuna(problem, given.trials)),
+                "ray, rungs": (
+                    settings.cores,
+                    lambda: by_ray(problem, given.trials, scheduler="rungs"),
+                ),
+            }
+            for _ in range(given.rounds):
+                for name, (cores, run) in ways.items():
+                    told = {"way": name, "trials": given.trials, **run().line(cores)}
+                    print(json.dumps(told), flush=True)
+
+
+if __name__ == "__main__":
+    main()
