@@ -102,8 +102,9 @@ def fit(
 ) -> Searched:
     """Fits an algorithm with its defaults on all training rows, stopped early on validation.
 
-    Equal arguments and as many workers give equal models. The model is the library's own, as a
-    fit on one node leaves it, and is not fitted again.
+    The model is the library's own, as a fit on one node leaves it, and is not fitted again.
+    While it runs, each worker listens on all addresses of its machine; neither library can be kept
+    from that.
 
     Args:
         wide: From `shared_out`.

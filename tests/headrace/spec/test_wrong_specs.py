@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -87,6 +88,18 @@ def test_an_engine_that_does_not_fit_an_algorithm_is_told_with_what_it_fits(tmp_
         "spark fits elastic_net, lasso, linear_regression, logistic_regression, ridge",
         "training.engines.logistic_regresion: no algorithm 'logistic_regresion'; "
         "did you mean 'logistic_regression'?",
+    ]
+
+
+def test_engines_take_a_split_by_time_without_folds(tmp_path, monkeypatch):
+    text = SHOP.replace("lightgbm]", "lightgbm], engines: {lightgbm: ray_train}")
+    folds = text.replace("split: {", "split: {folds: 3, ")
+    dealt = re.sub(r"split: .*", "split: {kind: random, validation: 20%, test: 20%}", text)
+    assert [
+        problems_of(each, tmp_path, monkeypatch)[0].partition(" ")[2] for each in (folds, dealt)
+    ] == [
+        "split.folds: `training.engines` fit once, on all training rows: no folds",
+        "split.kind: `training.engines` reads whole intervals: take `kind: time`",
     ]
 
 
