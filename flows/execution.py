@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -266,6 +266,8 @@ class Execution:
         due = plan.trainings_due(self.pipeline, self.lake, until=max(days, default=None))
         if not due:
             return [self._nothing("train", "no training is due")]
+        if "spark" in self.pipeline.training.engines.values():
+            self._fit(due)
         self._join_ray()
         from ray_tasks import train
 
@@ -274,6 +276,18 @@ class Execution:
             self._call("train", self.pipeline.name, partial(fit, moment=day, run=self.request.run))
             for day in due
         ]
+
+    def _fit(self, due: Sequence[date]) -> None:
+        """The stage `fit`, which leaves the candidates of Spark for each training that is due."""
+        spark = self._spark()
+        from spark_jobs import fit
+
+        for day in due:
+            self._call(
+                "fit",
+                self.pipeline.name,
+                partial(fit.fit, spark, self.lake, pipeline=self.pipeline, moment=day),
+            )
 
     def score(self) -> StageResult:
         """The stage `score`."""

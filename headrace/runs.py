@@ -75,7 +75,7 @@ def perform(
 
 def keep(result: StageResult, folder: Path) -> Path:
     """Writes a result as `<stage>-<subject>.json`, whole or not at all; a training with its day."""
-    unit = f"-{result.units[0]}" if result.name == "train" and result.units else ""
+    unit = f"-{result.units[0]}" if result.name in {"fit", "train"} and result.units else ""
     (folder / f"{_FAILED}{result.name}-{result.subject}.json").unlink(missing_ok=True)
     return _write(result.to_json(), folder / f"{result.name}-{result.subject}{unit}.json")
 

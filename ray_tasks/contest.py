@@ -19,7 +19,7 @@ from headrace.evaluation.nested import OuterFold
 from headrace.evaluation.selection import Selection, selection
 from headrace.lake import Lake
 from headrace.models import registry
-from headrace.models.algorithms.algorithm import Samples, Task
+from headrace.models.algorithms.algorithm import Parameters, Samples, Task
 from headrace.models.encoding import Encoding, Form
 from headrace.models.model import Model, Recipe
 from headrace.models.registry import Aliases
@@ -216,6 +216,27 @@ def chosen(training: Training, searched: Sequence[Searched], *, asked: int) -> S
     )
 
 
+def recipe(
+    pipeline: Pipeline,
+    examples: Examples,
+    *,
+    moment: date,
+    algorithm: str,
+    parameters: Parameters,
+) -> Recipe:
+    """What a model of this training is made of."""
+    return Recipe(
+        pipeline=pipeline.name,
+        target=pipeline.target.name,
+        algorithm=algorithm,
+        parameters=dict(parameters),
+        seed=pipeline.training.seed,
+        moment=pipeline.at(moment).astimezone(UTC).isoformat(),
+        data=examples.data,
+        spec=digest_of(pipeline),
+    )
+
+
 def leaderboard(
     training: Training, searched: Sequence[Searched], met: Contest
 ) -> list[dict[str, Any]]:
@@ -262,6 +283,8 @@ def _first(searched: Sequence[Searched], metric: Metric) -> Searched:
 def _final(training: Training, searched: Searched) -> Model:
     """The best trial's parameters, fitted on all training rows with what validation found."""
     algorithm, pipeline = searched.algorithm, training.pipeline
+    if searched.model is not None:
+        return corrected(pipeline, training.examples, searched.model)
     form = algorithm.needs.categories
     with threadpool_limits(1):
         fitted = algorithm.fit(
@@ -271,18 +294,15 @@ def _final(training: Training, searched: Searched) -> Model:
             validation=None,
             metric=training.metric,
         )
-    recipe = Recipe(
-        pipeline=pipeline.name,
-        target=pipeline.target.name,
+    made = recipe(
+        pipeline,
+        training.examples,
+        moment=training.moment,
         algorithm=algorithm.name,
-        parameters=dict(searched.parameters),
-        seed=pipeline.training.seed,
-        moment=training.at.isoformat(),
-        data=training.examples.data,
-        spec=digest_of(pipeline),
+        parameters=searched.parameters,
     )
     examples = training.examples
-    model = Model(recipe, training.encodings[form], fitted.estimator, examples.classes)
+    model = Model(made, training.encodings[form], fitted.estimator, examples.classes)
     return corrected(pipeline, examples, model)
 
 

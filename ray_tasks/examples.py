@@ -20,6 +20,7 @@ from headrace.lake import Lake, Table, digest
 from headrace.models.algorithms.algorithm import Samples, Task
 from headrace.models.encoding import Encoding, Form, refusals
 from headrace.models.model import Model
+from headrace.models.shards import days_of, sampled
 from headrace.models.target import Classes, Label
 from headrace.spec.model import Pipeline
 
@@ -46,6 +47,7 @@ class Examples:
         version: Of gold.
         data: Digest of the content of the intervals that training and validation have rows of.
         intervals: How many those are.
+        unread: Rows of the training part that `training.sample` left out.
     """
 
     pipeline: Pipeline
@@ -62,6 +64,7 @@ class Examples:
     version: int
     data: str
     intervals: int
+    unread: int = 0
 
     def of(self, part: Part) -> pa.Table:
         """The rows of a part."""
@@ -139,7 +142,7 @@ def read(lake: Lake, pipeline: Pipeline, *, moment: date) -> Examples:
     key = pipeline.sources[pipeline.features.rows].key
     target = (pipeline.target.name, "_target_known_at")
     columns = list(dict.fromkeys(("_interval", *key, *pipeline.split.groups, *features, *target)))
-    rows = gold.arrow(columns, partitions={"_interval": before})
+    rows, unread = _read(gold, pipeline, columns, days=before, moment=moment)
     finite = rows.filter(pc.is_null(refusals(rows, features)))
     kept = finite.filter(_finite(finite.column(pipeline.target.name)))
     kept = kept.sort_by([("_interval", "ascending"), *((name, "ascending") for name in key)])
@@ -159,7 +162,31 @@ def read(lake: Lake, pipeline: Pipeline, *, moment: date) -> Examples:
         version=gold.version,
         data=_content(gold, days),
         intervals=len(days),
+        unread=unread,
     )
+
+
+def _read(
+    gold: Table,
+    pipeline: Pipeline,
+    columns: Sequence[str],
+    *,
+    days: Collection[date],
+    moment: date,
+) -> tuple[pa.Table, int]:
+    """The rows of these days, and how many of the training part `training.sample` left out."""
+    first = moment - pipeline.split.length("test") - pipeline.split.length("validation")
+    files = [file for file in gold.files if file.partition["_interval"] in days]
+    early = days_of(files, None, first)
+    held, most = sum(file.rows or 0 for file in early), pipeline.training.sample
+    if most is None or held <= most:
+        return gold.arrow(columns, files=files), 0
+    key = pipeline.sources[pipeline.features.rows].key
+    sample = pa.concat_tables(
+        sampled(gold.batches(columns, files=early), key=key, share=most / held)
+    )
+    later = gold.arrow(columns, files=days_of(files, first, moment))
+    return pa.concat_tables([sample, later]), held - sample.num_rows
 
 
 def _learned(rows: pa.Table, pipeline: Pipeline, parts: Parts) -> dict[str, Any]:

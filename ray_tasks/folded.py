@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from headrace.evaluation.metrics import Floats, Integers, Metric, weighed
+from headrace.evaluation.metrics import Floats, Integers, Metric, measured, weighed
 from headrace.evaluation.splits import Part
-from headrace.models.algorithms.algorithm import Parameters, Samples
+from headrace.models.algorithms.algorithm import Parameters, Samples, Task
 from headrace.models.encoding import Form
+from headrace.models.model import Model
 from ray_tasks.examples import Examples
 
 _MOST_BLOCKS = 20  # of all folds together, whose metrics tell how lucky the best trial was
@@ -35,9 +36,7 @@ class Fold:
     def by_block(self, form: Form, score: Floats, metric: Metric) -> list[float]:
         """The metric in each block alone; NaN where it is not defined there."""
         rows = self.validation[form]
-        ready = weighed(rows.y, score, blocks=self.blocks, task=rows.task)
-        found: list[float] = ready.reweighted(np.eye(int(self.blocks.max()) + 1))[metric].tolist()
-        return found
+        return _in_each(self.blocks, rows.y, score, metric=metric, task=rows.task)
 
 
 def folded(
@@ -72,6 +71,17 @@ def folded(
     return tuple(found)
 
 
+def on_validation(
+    examples: Examples, model: Model, *, metric: Metric
+) -> tuple[dict[Metric, float], tuple[float, ...]]:
+    """What a trial would tell of a model that is fitted already: all metrics, one by blocks."""
+    part, task = examples.parts.validation, examples.classes.task
+    y, score = examples.y[part.rows], examples.predicted(model, part)
+    blocks = _few(examples, part, _MOST_BLOCKS)
+    by_block = _in_each(blocks, y, score, metric=metric, task=task)
+    return measured(y, score, task), tuple(by_block)
+
+
 def mean_of(values: Sequence[Mapping[Metric, float]]) -> dict[Metric, float]:
     """The mean of each metric over the folds; not finite where it is not in one of them."""
     return {metric: float(np.mean([each[metric] for each in values])) for metric in values[0]}
@@ -95,6 +105,14 @@ def matrices(folds: Sequence[Fold]) -> list[Any]:
     """Each matrix once, though folds and parts may share it."""
     parts = (part for fold in folds for part in (fold.train, fold.validation))
     return list({id(each.X): each.X for part in parts for each in part.values()}.values())
+
+
+def _in_each(
+    blocks: Integers, y: Floats, score: Floats, *, metric: Metric, task: Task
+) -> list[float]:
+    ready = weighed(y, score, blocks=blocks, task=task)
+    found: list[float] = ready.reweighted(np.eye(int(blocks.max()) + 1))[metric].tolist()
+    return found
 
 
 def _few(examples: Examples, part: Part, most: int) -> Integers:

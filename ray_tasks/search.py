@@ -18,6 +18,7 @@ from ray import tune
 from headrace.errors import EngineLost, TrainingError
 from headrace.evaluation.metrics import Metric
 from headrace.models.algorithms.algorithm import Algorithm, Parameters
+from headrace.models.model import Model
 from ray_tasks.folded import Fold, matrices
 from ray_tasks.journal import Journal
 from ray_tasks.plan import Plan, Point
@@ -52,6 +53,7 @@ class Searched:
         fits: How many results there are: a trial has one per rung.
         curve: The best gain so far: whenever it rose.
         by_block: The metric of each result, in each block that it was judged on.
+        model: The model, where it is fitted on all training rows already; else None.
     """
 
     algorithm: Algorithm
@@ -67,6 +69,7 @@ class Searched:
     fits: int = 1
     curve: tuple[Point, ...] = ()
     by_block: tuple[tuple[float, ...], ...] = ()
+    model: Model | None = None
 
     @property
     def is_cut(self) -> bool:
@@ -149,7 +152,8 @@ def search(
     finally:
         shutil.rmtree(storage, ignore_errors=True)
     searched = [_best(plan) for plan in plans]
-    if not any(each.values for each in searched if not each.algorithm.baseline):
+    tried = [each for each in searched if not each.algorithm.baseline]
+    if tried and not any(each.values for each in tried):
         raise _nothing(plans, tuning)  # Tune itself does not raise, whatever becomes of trials
     return searched
 

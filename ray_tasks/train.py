@@ -23,7 +23,7 @@ from headrace.evaluation.inspection.ranges import ranges
 from headrace.evaluation.inspection.stability import of_targets
 from headrace.evaluation.nested import estimate
 from headrace.lake import Lake
-from headrace.models import provenance, registry
+from headrace.models import candidates, provenance, registry
 from headrace.models.algorithms import baselines, named
 from headrace.models.algorithms.algorithm import Algorithm, Parameters, Task
 from headrace.models.registry import Alias
@@ -73,6 +73,7 @@ def train(
     with connected(settings):
         # Here, since Ray must not be imported before `connected` has set its environment.
         from ray_tasks.contest import Training, chosen, contest, outer_fold
+        from ray_tasks.engines import fitted_by_engines
         from ray_tasks.folded import folded
         from ray_tasks.inspected import inspected
         from ray_tasks.journal import Journal
@@ -114,6 +115,7 @@ def train(
         began = time.monotonic()
         training, searched = searched_on(examples, called=f"tune-{moment}", kept=journal)
         lasted = time.monotonic() - began
+        searched += fitted_by_engines(pipeline, lake, examples, moment=moment, run=run)
         met = contest(training, lake, searched)
         outer = [
             outer_fold(*searched_on(rows, called=f"tune-{moment}-outer-{number}"))
@@ -134,8 +136,8 @@ def train(
     tables = _publish(training, lake, met, result=result, run=run)
     seconds = round(time.monotonic() - started, 3)
     result = replace(result, seconds=seconds, tables=tables)
-    now = datetime.now(UTC)
-    kept = history.keep(lake, result, moment=training.at, run=run, evaluated_at=now)
+    kept = history.keep(lake, result, moment=training.at, run=run, evaluated_at=datetime.now(UTC))
+    candidates.drop(lake, pipeline.name, moment=training.at.isoformat())
     # The moment is trained: no run will ask again what became of its trials.
     for each in journal.parent.glob(f"{moment}-*.jsonl"):
         each.unlink(missing_ok=True)
@@ -179,7 +181,11 @@ def _algorithms(pipeline: Pipeline) -> dict[str, Any]:
     """Baselines first, then the declared algorithms in order."""
     entries = [
         *baselines(pipeline.target.task),
-        *(named(name) for name in pipeline.training.algorithms),
+        *(
+            named(name)
+            for name in pipeline.training.algorithms
+            if name not in pipeline.training.engines
+        ),
         *_preset(pipeline),
     ]
     return {entry.name: entry for entry in entries}
@@ -250,13 +256,21 @@ def _rows(examples: Examples) -> dict[str, int]:
         "target_known_too_late": sum(part.known_too_late for part in parts),
         "infinite_feature": examples.infinite,
         **({"infinite_target": examples.infinite_target} if examples.infinite_target else {}),
+        **({"not_sampled": examples.unread} if examples.unread else {}),
     }
 
 
 def _left_out(examples: Examples) -> tuple[str, ...]:
-    count = examples.infinite_target
-    told = f"{count:,} rows were left out: their target is infinite or NaN"
-    return (told,) if count else ()
+    told = []
+    if count := examples.infinite_target:
+        told.append(f"{count:,} rows were left out: their target is infinite or NaN")
+    if count := examples.unread:
+        read = len(examples.parts.train.rows)
+        told.append(
+            f"one node read {read:,} training rows, by a hash of their key; `training.sample` left "
+            f"{count:,} of the part out, which `training.engines` alone read"
+        )
+    return tuple(told)
 
 
 def _publish(

@@ -38,6 +38,8 @@ _VERIFIED = ds.ParquetFileFormat(
     default_fragment_scan_options=ds.ParquetFragmentScanOptions(page_checksum_verification=True)
 )
 _NAMED_DIGEST = re.compile(r"-([0-9a-f]{16})\.zstd\.parquet$")
+BATCH_ROWS = 65_536
+_BUFFER = 2**18  # bytes read ahead of a column, where a file is read batch by batch
 _READ_FEATURES = {"timestampNtz"}  # others change what a data file means: some rows are deleted
 
 
@@ -197,6 +199,55 @@ class Table:
             message = f"{rows.num_rows:,} rows, and the log tells of {sum(told):,}"
             raise self._corrupt(message)
         return rows
+
+    def batches(
+        self, columns: Sequence[str], *, files: Collection[DataFile], rows: int = BATCH_ROWS
+    ) -> Iterator[pa.Table]:
+        """Reads rows as `arrow` does, a few at a time: no file is ever held as a whole.
+
+        Args:
+            columns: The columns, in this order.
+            files: Read only these of `self.files`, in this order.
+            rows: The most of one batch.
+
+        Raises:
+            CorruptArtifact: A data file is missing, fails its checksums, or is not the one that the
+                log tells of.
+        """
+        for file in files:
+            self.check([file])
+            read = 0
+            try:
+                with pq.ParquetFile(
+                    self.path / file.path,
+                    page_checksum_verification=True,
+                    buffer_size=_BUFFER,
+                    pre_buffer=False,  # else whole row groups are held
+                ) as parquet:
+                    held = [name for name in columns if name in parquet.schema_arrow.names]
+                    for batch in parquet.iter_batches(rows, columns=held, use_threads=False):
+                        read += batch.num_rows
+                        yield self._whole(batch, columns, file)
+            except pa.ArrowMemoryError:  # an error of Arrow's, too, and no fault of the file
+                raise
+            except (OSError, pa.ArrowException) as error:
+                message = f"a data file cannot be read: {error}"
+                raise self._corrupt(message, file=file.path) from error
+            if file.rows is not None and read != file.rows:
+                message = f"{read:,} rows, and the log tells of {file.rows:,}"
+                raise self._corrupt(message, file=file.path)
+
+    def _whole(self, batch: pa.RecordBatch, columns: Sequence[str], file: DataFile) -> pa.Table:
+        """The rows of a file with the columns that it lacks: those of its partition, and nulls."""
+        arrays = []
+        for name in columns:
+            kind = self.schema.field(name).type
+            if name in batch.schema.names:
+                arrays.append(batch.column(name).cast(kind))
+            else:
+                value = pa.scalar(file.partition.get(name), kind)
+                arrays.append(pa.repeat(value, batch.num_rows))
+        return pa.table(arrays, schema=pa.schema([self.schema.field(name) for name in columns]))
 
     def rows_by_batch(self, batches: Collection[str]) -> Counter[str]:
         """Rows of each of the batches; files of one batch are counted from the log alone.

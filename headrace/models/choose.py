@@ -136,7 +136,7 @@ def _against(entry: Algorithm, problem: Problem) -> str:
     """Why an entry is not proposed; empty where it is."""
     most = entry.budget
     if problem.rows > most.rows or problem.columns > most.columns:
-        twins = f"; over it: {', '.join(entry.instead)}" if entry.instead else ""
+        twins = f"; over it: {', '.join(entry.choices)}" if entry.choices else ""
         return f"over its budget of {most.rows:,} rows by {most.columns:,} columns{twins}"
     if problem.rows * problem.columns > most.cells:
         return f"over its budget of {most.cells:,} cells"

@@ -137,7 +137,7 @@ class Encoding:
             )
         for column in self.columns:
             found = schema.field(column.name).type
-            if not pa.types.is_null(found) and _kind(column.name, found) is not column.kind:
+            if not pa.types.is_null(found) and kind_of(column.name, found) is not column.kind:
                 message = f"the model learned from {column.type}, and this is {found}"
                 raise UsageError(
                     message,
@@ -170,7 +170,12 @@ def refusals(rows: pa.Table, names: Sequence[str]) -> pa.Array:
     return texts.take(pa.array(np.where(reason < 0, len(reasons), reason)))
 
 
-def _kind(name: str, found: pa.DataType) -> Kind:
+def kind_of(name: str, found: pa.DataType) -> Kind:
+    """How a feature of an Arrow type enters the matrix.
+
+    Raises:
+        FeatureError: It has no place in one.
+    """
     types = pa.types
     value = found.value_type if types.is_dictionary(found) else found
     if types.is_string(value) or types.is_large_string(value) or types.is_string_view(value):
@@ -188,7 +193,7 @@ def _kind(name: str, found: pa.DataType) -> Kind:
 
 
 def _fitted(name: str, column: pa.ChunkedArray) -> Column:
-    kind = _kind(name, column.type)
+    kind = kind_of(name, column.type)
     if kind is Kind.CATEGORY:
         texts = pc.unique(column.cast(pa.string())).drop_null()
         return Column(
@@ -198,7 +203,7 @@ def _fitted(name: str, column: pa.ChunkedArray) -> Column:
             categories=tuple(sorted(texts.to_pylist())),
             missing=column.null_count > 0,
         )
-    values = _numbers(column)
+    values = numbers_of(column)
     known = values[~np.isnan(values)]
     deviation = float(known.std()) if len(known) else 0.0
     return Column(
@@ -215,11 +220,12 @@ def _cells(column: Column, values: pa.ChunkedArray) -> Floats:
     """A number, or the code of a category, per row; NaN where missing."""
     if column.kind is Kind.CATEGORY:
         known = pa.array(column.categories, pa.string())
-        return _numbers(pc.index_in(values.cast(pa.string()), value_set=known, skip_nulls=True))
-    return _numbers(values)
+        return numbers_of(pc.index_in(values.cast(pa.string()), value_set=known, skip_nulls=True))
+    return numbers_of(values)
 
 
-def _numbers(column: pa.ChunkedArray) -> Floats:
+def numbers_of(column: pa.ChunkedArray) -> Floats:
+    """A column of numbers, or of true and false, as floats; null is NaN."""
     whole = column.cast(pa.int8()) if pa.types.is_boolean(column.type) else column
     numbers: Floats = pc.fill_null(whole.cast(pa.float64(), safe=False), np.nan).to_numpy()
     return numbers

@@ -26,7 +26,7 @@ def told(entry: Algorithm) -> dict[str, Any]:
             for name, value in entry.defaults.items()
         },
         "budget": vars(entry.budget),
-        "over_budget": list(entry.instead),
+        "over_budget": list(entry.choices),
         "weights": entry.weights,
         "categories": entry.needs.categories,
         "saved_as": entry.save_as,
@@ -70,7 +70,7 @@ def _section(entry: Algorithm) -> list[str]:
         "When not": entry.when_not,
         "Budget of a fit": f"{budget.rows:,} rows, {budget.columns:,} columns, "
         f"{budget.cells:,} cells",
-        "Over budget": ", ".join(f"`{name}`" for name in entry.instead),
+        "Over budget": ", ".join(f"`{name}`" for name in entry.choices),
         "Weights of rows": "heeded" if entry.weights else "refused, unless all are equal or 0",
         "Saved as": entry.save_as,
         "Exports": ", ".join(entry.exports),

@@ -259,6 +259,15 @@ class Training(Declared):
     preset: Literal["quick", "good", "best"] | None = Field(
         None, description="many models as one, fitted beside `algorithms` or alone"
     )
+    engines: dict[Name, Literal["ray_train", "spark"]] = Field(
+        default_factory=dict, description="algorithm -> what fits it on more rows than one node has"
+    )
+    workers: Annotated[int, Field(strict=True, ge=1, le=10_000)] = Field(
+        2, description="processes of a `ray_train` fit, one core each"
+    )
+    sample: Annotated[int, Field(strict=True, ge=1)] | None = Field(
+        None, description="the most training rows that one node reads; `engines` read all"
+    )
     time_limit: Limit = Field(
         timedelta(minutes=10), description="for each of the two fits of the preset"
     )

@@ -309,6 +309,8 @@ def test_over_budget_is_refused_with_choices_and_another_task_with_those_it_lear
     with pytest.raises(UsageError, match=r"over its budget: 300 rows of 299") as refused:
         entry.fit(train, defaults(name), **told)
     assert "sample the rows in the spec" in refused.value.hint
+    for engine in entry.engines:
+        assert f"`engines: {{{name}: {engine}}}`" in refused.value.hint
     for other in set(Task) - entry.tasks:
         with pytest.raises(UsageError, match=f"{name} learns no {other} target"):
             entry.fit(replace(train, task=other), defaults(name), **told)

@@ -181,6 +181,7 @@ class Algorithm:
         extra: The extra of this package that brings its library; empty where none is needed.
         licence: Of its library; ours where the method is our own code.
         aliases: Other names that people ask for it by; a pipeline file uses `name` alone.
+        engines: What fits it on more rows than one node has, as `training.engines` names it.
     """
 
     name: str
@@ -206,11 +207,18 @@ class Algorithm:
     extra: str = ""
     licence: str = "Apache-2.0"
     aliases: tuple[str, ...] = ()
+    engines: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         bare = self.fit.fit if isinstance(self.fit, Guarded) else self.fit
-        guarded = Guarded(bare, self.name, self.tasks, self.budget, self.instead, self.weights)
+        guarded = Guarded(bare, self.name, self.tasks, self.budget, self.choices, self.weights)
         object.__setattr__(self, "fit", guarded)
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """What to take over budget: itself on an engine, as `training` declares it, or another."""
+        twins = (f"engines: {{{self.name}: {engine}}}" for engine in self.engines)
+        return (*twins, *self.instead)
 
     def check_budget(self, rows: int, columns: int) -> None:
         """As `fit` does first, for callers that want to know before anything is started.
@@ -222,7 +230,7 @@ class Algorithm:
         Raises:
             UsageError: It is over the budget; the hint offers the choices.
         """
-        check_budget(self.name, self.budget, self.instead, rows=rows, columns=columns)
+        check_budget(self.name, self.budget, self.choices, rows=rows, columns=columns)
 
 
 @dataclass(frozen=True)
@@ -234,7 +242,7 @@ class Guarded:
         name: Of the algorithm.
         tasks: The kinds of target it can learn.
         budget: The most that one fit takes.
-        instead: Entries to take over budget.
+        instead: What to take over budget: a twin on an engine, or another entry.
         weights: Whether it heeds weights.
     """
 

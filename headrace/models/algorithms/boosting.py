@@ -103,11 +103,41 @@ def _metric(names: dict[Task, dict[str, str]], task: Task, metric: Metric) -> st
     return of_task.get(str(metric), next(iter(of_task.values())))
 
 
-def _ours(given: dict[str, Any]) -> tuple[int, float]:
+def ours(given: dict[str, Any]) -> tuple[int, float]:
     """Takes patience and the moment to end at, of `time.monotonic`, out of the parameters."""
     limit = given.pop("time_limit", None)
     patience = int(given.pop("early_stopping_rounds", _PATIENCE))
     return patience, time.monotonic() + limit if limit else math.inf
+
+
+def lightgbm_arguments(
+    task: Task, classes: int, parameters: Parameters, *, seed: int, metric: Metric
+) -> dict[str, Any]:
+    """What LightGBM is given, under its own names, and ours of `ours`."""
+    several = {"num_class": classes} if task is Task.MULTICLASS else {}
+    return {
+        **_LIGHTGBM_FIXED,
+        "objective": _LIGHTGBM_OBJECTIVES[task],
+        **parameters,
+        "seed": seed,
+        "metric": _metric(_LIGHTGBM_METRICS, task, metric),
+        **several,
+    }
+
+
+def xgboost_arguments(
+    task: Task, classes: int, parameters: Parameters, *, seed: int, metric: Metric
+) -> dict[str, Any]:
+    """What XGBoost is given, under its own names, and ours of `ours`."""
+    several = {"num_class": classes} if task is Task.MULTICLASS else {}
+    return {
+        **_XGBOOST_FIXED,
+        "objective": _XGBOOST_OBJECTIVES[task],
+        **parameters,
+        "seed": seed,
+        "eval_metric": _metric(_XGBOOST_METRICS, task, metric),
+        **several,
+    }
 
 
 def _fit_lightgbm(
@@ -125,17 +155,9 @@ def _fit_lightgbm(
     """
     import lightgbm
 
-    given: dict[str, Any] = {
-        **_LIGHTGBM_FIXED,
-        "objective": _LIGHTGBM_OBJECTIVES[train.task],
-        **parameters,
-        "seed": seed,
-        "metric": _metric(_LIGHTGBM_METRICS, train.task, metric),
-    }
-    if train.task is Task.MULTICLASS:
-        given["num_class"] = train.classes
+    given = lightgbm_arguments(train.task, train.classes, parameters, seed=seed, metric=metric)
     rounds = given.pop("n_estimators")
-    patience, end = _ours(given)
+    patience, end = ours(given)
 
     def in_time(now: lightgbm.callback.CallbackEnv) -> None:
         if time.monotonic() > end:
@@ -179,19 +201,11 @@ def _fit_xgboost(
     """
     import xgboost
 
-    given: dict[str, Any] = {
-        **_XGBOOST_FIXED,
-        "objective": _XGBOOST_OBJECTIVES[train.task],
-        **parameters,
-        "seed": seed,
-        "eval_metric": _metric(_XGBOOST_METRICS, train.task, metric),
-    }
-    if train.task is Task.MULTICLASS:
-        given["num_class"] = train.classes
+    given = xgboost_arguments(train.task, train.classes, parameters, seed=seed, metric=metric)
     if train.task is Task.BINARY and (train.y == train.y[0]).all():
         given["base_score"] = 0.5  # the share of true rows has no logit
     rounds = given.pop("n_estimators")
-    patience, end = _ours(given)
+    patience, end = ours(given)
 
     class InTime(xgboost.callback.TrainingCallback):
         def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:  # noqa: ANN401, ARG002  # XGBoost's
@@ -329,7 +343,7 @@ def _fit_catboost(
         "random_seed": seed,
         "eval_metric": _metric(_CATBOOST_METRICS, train.task, metric),
     }
-    patience, end = _ours(given)
+    patience, end = ours(given)
 
     class InTime:
         def after_iteration(self, info: object) -> bool:
@@ -432,6 +446,7 @@ LIGHTGBM = Algorithm(
     budget=Budget(rows=50_000_000, columns=20_000, cells=2_000_000_000),
     exports=("onnx",),
     licence="MIT",
+    engines=("ray_train",),
     source="Ke et al. 2017, LightGBM: A Highly Efficient Gradient Boosting Decision Tree",
 )
 
@@ -488,6 +503,7 @@ XGBOOST = Algorithm(
     budget=Budget(rows=50_000_000, columns=20_000, cells=2_000_000_000),
     exports=("onnx",),
     licence="Apache-2.0",
+    engines=("ray_train",),
     source="Chen and Guestrin 2016, XGBoost: A Scalable Tree Boosting System",
 )
 

@@ -286,6 +286,7 @@ LINEAR_REGRESSION = Algorithm(
     instead=("ridge", "lightgbm"),
     exports=("onnx",),
     licence="BSD-3-Clause",
+    engines=("spark",),
     aliases=("ols", "least_squares"),
     source="ordinary least squares; scikit-learn, sklearn.linear_model.LinearRegression",
 )
@@ -307,6 +308,7 @@ RIDGE = Algorithm(
     instead=("lightgbm",),
     exports=("onnx",),
     licence="BSD-3-Clause",
+    engines=("spark",),
     aliases=("ridge_regression",),
     source="Hoerl and Kennard 1970, Ridge Regression",
 )
@@ -328,6 +330,7 @@ LASSO = Algorithm(
     instead=("ridge", "lightgbm"),
     exports=("onnx",),
     licence="BSD-3-Clause",
+    engines=("spark",),
     source="Tibshirani 1996, Regression Shrinkage and Selection via the Lasso",
 )
 
@@ -350,6 +353,7 @@ ELASTIC_NET = Algorithm(
     instead=("ridge", "lightgbm"),
     exports=("onnx",),
     licence="BSD-3-Clause",
+    engines=("spark",),
     source="Zou and Hastie 2005, Regularization and Variable Selection via the Elastic Net",
 )
 
@@ -379,6 +383,7 @@ LOGISTIC_REGRESSION = Algorithm(
     instead=("lightgbm",),
     exports=("onnx",),
     licence="BSD-3-Clause",
+    engines=("spark",),
     aliases=("binomial_logistic_regression", "multinomial_logistic_regression"),
     source="scikit-learn, sklearn.linear_model.LogisticRegression",
 )

@@ -6,9 +6,9 @@ import re
 
 from headrace.evaluation.metric import METRICS
 from headrace.models.algorithms.algorithm import Task
-from headrace.spec.model import Target, Training
+from headrace.spec.model import Split, Target, Training
 from headrace.spec.parts import Parts
-from headrace.spec.problems import Findings, Loc, listed, near, shown, unknown
+from headrace.spec.problems import KEY, Findings, Loc, listed, near, shown, unknown
 
 _MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 _WEEKDAYS = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"]
@@ -28,6 +28,7 @@ def training_problems(parts: Parts) -> Findings:
         yield from _algorithms(parts.training.algorithms, parts.target)
         if not parts.training.algorithms and parts.training.preset is None:
             yield ("training", "algorithms"), "name at least one algorithm, or a `preset`"
+        yield from _engines(parts.training)
         yield from _metric(parts.training, parts.target)
         if parts.target and parts.target.task is Task.REGRESSION:
             yield from _calibration(parts.training)
@@ -38,6 +39,7 @@ def training_problems(parts: Parts) -> Findings:
         for index, name in enumerate(parts.training.slices):
             if features and name not in features:
                 yield ("training", "slices", index), unknown("feature", name, features)
+        yield from _whole_intervals(parts.training, parts.split)
     if parts.split is not None:
         yield from _columns(parts.split.groups, parts, at=("split", "groups"))
         numbers = parts.target is not None and parts.target.task is Task.REGRESSION
@@ -88,6 +90,33 @@ def _algorithms(algorithms: tuple[str, ...], target: Target | None) -> Findings:
         elif name not in able:
             told = f"{name} cannot learn a {task} target; there is {listed(able)}"
             yield ("training", "algorithms", index), told
+
+
+def _engines(training: Training) -> Findings:
+    """Engines of algorithms that are not trained, or that no such engine fits."""
+    from headrace.models.algorithms import CATALOGUE
+
+    for name, engine in training.engines.items():
+        at: Loc = ("training", "engines", name)
+        offered = next((entry.engines for entry in CATALOGUE if entry.name == name), ())
+        if name not in training.algorithms:
+            yield (*at, KEY), unknown("algorithm", name, training.algorithms)
+        elif engine not in offered:
+            able = f"its engine is {listed(offered)}" if offered else "it fits on one node alone"
+            others = [entry.name for entry in CATALOGUE if engine in entry.engines]
+            yield at, f"{engine} does not fit {name}: {able}; {engine} fits {listed(others)}"
+
+
+def _whole_intervals(training: Training, split: Split | None) -> Findings:
+    """Splits that neither an engine nor `sample` can read by whole intervals, or only once."""
+    asked = [name for name in ("engines", "sample") if getattr(training, name)]
+    if split is None or not asked:
+        return
+    if split.kind != "time":
+        yield ("split", "kind"), f"`training.{asked[0]}` reads whole intervals: take `kind: time`"
+    if training.engines:
+        for name in (name for name in ("folds", "nested") if getattr(split, name)):
+            yield ("split", name), "`training.engines` fit once, on all training rows: no folds"
 
 
 def cron_problem(cron: str) -> str | None:

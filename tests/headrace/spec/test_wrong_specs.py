@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,30 @@ def test_a_part_of_a_wrong_shape_draws_no_problems_after_it(tmp_path, monkeypatc
     assert [line.partition(": ")[0] for line in problems_of(text, tmp_path, monkeypatch)] == [
         "pipeline.yaml:7:71 sources.orders.schema.amount",
         "pipeline.yaml:24:56 sources.prices.schema.price",
+    ]
+
+
+def test_an_engine_that_does_not_fit_an_algorithm_is_told_with_what_it_fits(tmp_path, monkeypatch):
+    engines = "engines: {lightgbm: spark, logistic_regresion: spark}"
+    text = SHOP.replace("lightgbm]", "lightgbm], " + engines)
+    told = problems_of(text, tmp_path, monkeypatch)
+    assert [line.partition(" ")[2] for line in told] == [
+        "training.engines.lightgbm: spark does not fit lightgbm: its engine is ray_train; "
+        "spark fits elastic_net, lasso, linear_regression, logistic_regression, ridge",
+        "training.engines.logistic_regresion: no algorithm 'logistic_regresion'; "
+        "did you mean 'logistic_regression'?",
+    ]
+
+
+def test_engines_take_a_split_by_time_without_folds(tmp_path, monkeypatch):
+    text = SHOP.replace("lightgbm]", "lightgbm], engines: {lightgbm: ray_train}")
+    folds = text.replace("split: {", "split: {folds: 3, ")
+    dealt = re.sub(r"split: .*", "split: {kind: random, validation: 20%, test: 20%}", text)
+    assert [
+        problems_of(each, tmp_path, monkeypatch)[0].partition(" ")[2] for each in (folds, dealt)
+    ] == [
+        "split.folds: `training.engines` fit once, on all training rows: no folds",
+        "split.kind: `training.engines` reads whole intervals: take `kind: time`",
     ]
 
 

@@ -1,0 +1,205 @@
+"""A table of twice the memory that all workers together may take, by XGBoost and LightGBM.
+
+    python -P -m benchmarks.bigger --rows 9200000 --limit-mib 700
+
+The system holds the limit: each process of Ray, workers included, may have so much private memory
+(RLIMIT_DATA) and fails beyond it. Stacks of threads and what Python and its libraries take count as
+well. The peaks are of /proc, looked at four times a second.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, date, datetime, timedelta
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pyarrow as pa
+
+from headrace.lake import Lake, Table, commit, stage_file
+from headrace.models.algorithms import named
+from headrace.settings import Settings, engine_environment
+from headrace.spec.model import Pipeline
+
+FIRST, DAYS, HELD_OUT = date(2013, 1, 1), 40, 4  # of the days, those to validate and test on
+MIB = 2**20
+
+
+def pipeline(columns: int, workers: int) -> Pipeline:
+    """Numbers x0, x1, ... and whether a ride is late."""
+    source = {"path": "landing/*.csv", "event_time": "at", "key": ["id"]}
+    return Pipeline.model_validate(
+        {
+            "name": "rides",
+            "timezone": "UTC",
+            "sources": {
+                "rides": {**source, "schema": {"id": "bigint", "at": "timestamp"}},
+                "ends": {
+                    **source,
+                    "schema": {"id": "bigint", "at": "timestamp", "late": "boolean"},
+                    "known_at": "at",
+                },
+            },
+            "features": {
+                "rows": "rides",
+                "at": "05:00",
+                "columns": {f"x{i}": "id" for i in range(columns)},
+            },
+            "target": {"name": "late", "of": "ends", "value": "late"},
+            "split": {"validation": "2 days", "test": "2 days"},
+            "training": {
+                "algorithms": ["xgboost", "lightgbm"],
+                "engines": {"xgboost": "ray_train", "lightgbm": "ray_train"},
+                "workers": workers,
+                "sample": 20_000,
+                "first": (FIRST + timedelta(days=DAYS)).isoformat(),
+                "every": "30 days",
+            },
+        }
+    )
+
+
+def write(root: Path, rows: int, columns: int) -> None:
+    """Writes gold, a file for each day."""
+    path, files, each = Lake(root).gold("rides"), [], rows // DAYS
+    for number in range(DAYS):
+        rng = np.random.default_rng(number)
+        X = rng.normal(size=(columns, each))
+        known_at = pa.array([datetime(2013, 1, 1, tzinfo=UTC)], pa.timestamp("us", "UTC"))
+        signal = X[0] * X[1] + np.sin(3 * X[2]) + X[3]
+        table = pa.table(
+            {
+                "id": np.arange(each) + number * each,
+                **{f"x{i}": column for i, column in enumerate(X)},
+                "late": signal + rng.logistic(size=each) > 0,
+                "_target_known_at": known_at.take(pa.array(np.zeros(each, dtype=np.int64))),
+                "_fingerprint": pa.array(["f"]).take(pa.array(np.zeros(each, dtype=np.int64))),
+                "_labels": pa.array(["l"]).take(pa.array(np.zeros(each, dtype=np.int64))),
+            }
+        )
+        files.append(stage_file(path, table, partition={"_interval": FIRST + timedelta(number)}))
+    schema = table.schema.append(pa.field("_interval", pa.date32()))
+    commit(path, files, schema=schema, unit="rides", partition_by=("_interval",))
+
+
+@contextmanager
+def limited(most: int) -> Iterator[None]:
+    """Processes that are started within may have so many bytes of private memory each."""
+    data, stack = (
+        resource.getrlimit(kind) for kind in (resource.RLIMIT_DATA, resource.RLIMIT_STACK)
+    )
+    resource.setrlimit(resource.RLIMIT_DATA, (most, data[1]))
+    resource.setrlimit(resource.RLIMIT_STACK, (MIB, stack[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, data)
+        resource.setrlimit(resource.RLIMIT_STACK, stack)
+
+
+class Peaks(threading.Thread):
+    """The most private memory that a process of a kind had at a time: `ray::` workers by name."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.private: dict[str, int] = {}
+        self.share: dict[str, int] = {}
+
+    def run(self) -> None:
+        """Looks until the process ends."""
+        while True:
+            for process in psutil.Process().children(recursive=True):
+                with suppress(psutil.Error, OSError, IndexError):
+                    name = (process.cmdline() or [""])[0][:40]
+                    if name.startswith("ray::"):
+                        status = Path(f"/proc/{process.pid}/status").read_text()
+                        data = int(status.partition("VmData:")[2].split()[0]) * 1024
+                        self.private[name] = max(self.private.get(name, 0), data)
+                        pss = process.memory_full_info().pss
+                        self.share[name] = max(self.share.get(name, 0), pss)
+            time.sleep(0.25)
+
+
+def main() -> None:
+    """Writes the table, limits Ray, fits each library, and prints what they took."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=9_200_000)
+    parser.add_argument("--columns", type=int, default=40)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--limit-mib", type=int, default=700)
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--algorithms", nargs="+", default=["xgboost", "lightgbm"])
+    given = parser.parse_args()
+    # What a pool of memory keeps in reserve counts, too; threads beyond the one are of no use.
+    os.environ |= {"ARROW_DEFAULT_MEMORY_POOL": "system", "MALLOC_ARENA_MAX": "2"}
+    os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    engine_environment()
+    with tempfile.TemporaryDirectory() as folder:
+        lake = Lake(Path(folder) / "lake")
+        writer = get_context("spawn").Process(
+            target=write, args=(lake.root, given.rows, given.columns)
+        )
+        writer.start()
+        writer.join()
+        table = Table(lake.gold("rides"))
+        size = given.rows * given.columns * 8
+        print(
+            f"{sum(file.rows or 0 for file in table.files):,} rows x {given.columns}: "
+            f"{size / MIB:,.0f} MiB in memory, "
+            f"{sum(file.size for file in table.files) / MIB:,.0f} on disk; {given.workers} workers "
+            f"of {given.limit_mib} MiB: {size / MIB / given.workers / given.limit_mib:.1f} times"
+        )
+        fit_all(lake, given)
+
+
+def fit_all(lake: Lake, given: argparse.Namespace) -> None:
+    """Fits each library under the limit."""
+    from dataclasses import replace
+
+    import ray
+
+    from ray_tasks.cluster import connected
+    from ray_tasks.examples import read
+
+    declared = pipeline(given.columns, given.workers)
+    moment = FIRST + timedelta(days=DAYS)
+    settings = Settings(lake=lake.root, ray_object_store_gib=0.1)
+    with limited(given.limit_mib * MIB):
+        held = connected(settings)
+        held.__enter__()
+    try:
+        from ray_tasks import parallel
+
+        peaks = Peaks()
+        peaks.start()
+        examples = read(lake, declared, moment=moment)
+        wide = parallel.shared_out(lake, declared, examples)
+        print(f"learns from {wide.summary.rows:,} rows; one node read {examples.rows.num_rows:,}")
+        for name in given.algorithms:
+            entry = named(name)
+            entry = replace(entry, defaults={**entry.defaults, "n_estimators": given.rounds})
+            storage = lake.runs("r") / name
+            found = parallel.fit(wide, entry, declared, examples, moment=moment, storage=storage)
+            told = ", ".join(f"{metric} {value:.4f}" for metric, value in found.values.items())
+            print(f"{name}: {found.seconds:.0f} s; {told}")
+            for kind, most in sorted(peaks.private.items()):
+                share = peaks.share.get(kind, 0) / MIB
+                print(f"  {kind}: {most / MIB:.0f} MiB private at most, {share:.0f} MiB as PSS")
+            peaks.private.clear()
+            peaks.share.clear()
+    finally:
+        held.__exit__(None, None, None)
+        ray.shutdown()
+
+
+if __name__ == "__main__":
+    main()
