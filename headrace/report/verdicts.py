@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from headrace.errors import CorruptArtifact, UsageError
 from headrace.lake import Lake, Table
+from headrace.masking import Mask, headers
 from headrace.report.balance import table_at
 from headrace.report.quarantine import Quarantined, quarantined
 from headrace.report.records import Record, Records
@@ -89,15 +90,20 @@ def _unpublished(lake: Lake, records: Records) -> dict[str, list[Verdict]]:
 def _of(pipeline: Pipeline, lake: Lake, source: str, record: Record | None) -> SourceChecks:
     if record is None:
         return SourceChecks(source, None, [])
-    detail = record.result.detail
-    verdicts = [_verdict(told) for told in detail.get("verdicts") or []]
+    detail, mask = record.result.detail, Mask.of(pipeline.sources[source])
+    told = [
+        {**one, "observed": mask.value(str(one.get("column")), one.get("observed"))}
+        for one in detail.get("verdicts") or []
+    ]
+    verdicts = [_verdict(one) for one in told]
     judged = {verdict.rule for verdict in verdicts}
     declared = [check.rule for check in pipeline.checks.get(source, ())]
     unjudged = tuple(rule for rule in declared if rule not in judged) if record.result.units else ()
     try:
         quarantine = table_at(lake.quarantine(source), record.result.tables)
         batches = set(detail.get("batches") or record.result.units)
-        rows = quarantined(quarantine, batches) if quarantine else []
+        found = headers(lake, source) if mask.columns else {}
+        rows = quarantined(quarantine, batches, mask=mask, headers=found) if quarantine else []
     except (CorruptArtifact, UsageError) as error:
         return SourceChecks(source, record, verdicts, unjudged=unjudged, problem=str(error))
     return SourceChecks(source, record, verdicts, rows, unjudged)
