@@ -18,6 +18,7 @@ from headrace.report.audit import audit
 from headrace.report.balance import balances
 from headrace.report.charts import ErrorBars, day_chart, error_bars
 from headrace.report.closer import closer
+from headrace.report.drift import drift
 from headrace.report.flow import TITLES, flow
 from headrace.report.inspection import inspection
 from headrace.report.outcome import finding
@@ -98,6 +99,7 @@ def render(pipeline: Pipeline, lake: Lake, *, run: str) -> str:
             curve_charts=curve_charts(trained.record.result.detail) if trained else [],
             inspection=inspection(trained),
             scores=scored,
+            drift=drift(pipeline, lake, records, trained=trained),
             series=drawn_by,
             day_chart=day_chart(scored.days, drawn_by, from_zero=not of_values)
             if scored and scored.days
