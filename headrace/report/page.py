@@ -20,6 +20,7 @@ from headrace.report.charts import ErrorBars, day_chart, error_bars
 from headrace.report.closer import closer
 from headrace.report.drift import drift
 from headrace.report.flow import TITLES, flow
+from headrace.report.index import INDEX, listed_runs
 from headrace.report.inspection import inspection
 from headrace.report.outcome import finding
 from headrace.report.profiles import PROFILE, drawn, newest_profiles, page_of
@@ -33,12 +34,30 @@ from headrace.spec.model import Pipeline
 
 
 def write(pipeline: Pipeline, lake: Lake, *, run: str) -> Path:
-    """Writes the page of a run; running again replaces it by what the lake now holds.
+    """Writes the page of a run, and the list of all; running again replaces both.
 
     Raises:
         UsageError: There is no such run.
     """
-    return _save(render(pipeline, lake, run=run), lake.report(run))
+    page = _save(render(pipeline, lake, run=run), lake.report(run))
+    write_index(lake)
+    return page
+
+
+def write_index(lake: Lake) -> Path:
+    """Writes `reports/index.html`, which lists the pages that stand beside it."""
+    pages = _pages(lake)
+    html = (
+        _environment()
+        .get_template("index.html")
+        .render(
+            runs=listed_runs(lake, pages),
+            pages=len(pages),
+            profiles=sorted(path.name for path in lake.report(INDEX).parent.glob(f"{PROFILE}*")),
+            written=datetime.now(UTC),
+        )
+    )
+    return _save(html, lake.report(INDEX))
 
 
 def write_profile(lake: Lake, profile: Profile) -> Path:
@@ -57,12 +76,16 @@ def _save(html: str, path: Path) -> Path:
 
 def latest(lake: Lake) -> Path | None:
     """The page of a run that was written last, or None."""
-    pages = [
+    return max(_pages(lake), key=lambda path: (path.stat().st_mtime, path.name), default=None)
+
+
+def _pages(lake: Lake) -> list[Path]:
+    """The pages of runs."""
+    return [
         path
         for path in (lake.root / "reports").glob("*.html")
-        if not path.name.startswith((".", PROFILE))
+        if not path.name.startswith((".", PROFILE)) and path.stem != INDEX
     ]
-    return max(pages, key=lambda path: (path.stat().st_mtime, path.name), default=None)
 
 
 def render(pipeline: Pipeline, lake: Lake, *, run: str) -> str:

@@ -159,6 +159,13 @@ def test_page_reads_well(browser, url, width, dark):
     assert set(asked) == {url}
 
 
+def test_list_of_runs_reads_well(browser, lake, url):
+    browser.open(lake.report("index").as_uri(), width=390)
+    assert {name: found for name, rule in FAULTS.items() if (found := browser.value(rule))} == {}
+    assert browser.of("Log.entryAdded") == []
+    assert browser.value("document.querySelector('tbody a').href") == url
+
+
 def test_each_place_the_keyboard_reaches_shows_that_it_is_there(browser, url):
     browser.open(url)
     tab = {"key": "Tab", "code": "Tab", "windowsVirtualKeyCode": 9}
