@@ -216,8 +216,10 @@ class Index:
             place = pc.fill_null(found, size - 2).to_numpy()
             place = np.where(pc.is_null(texts).to_numpy(), size - 1, place)
         counts = np.bincount(place, minlength=size)
-        return (counts + 0.5) / (counts.sum() + 0.5 * size)
+        shares: np.ndarray = (counts + 0.5) / (counts.sum() + 0.5 * size)
+        return shares
 
 
 def _numbers(rows: pa.ChunkedArray) -> np.ndarray:
-    return pc.cast(rows, pa.float64()).to_numpy()
+    numbers: np.ndarray = pc.cast(rows, pa.float64()).to_numpy()
+    return numbers
