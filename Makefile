@@ -7,14 +7,19 @@ python := .venv/bin/python -P
 ready := .venv/.ready
 example := examples/flight_delays
 
-.PHONY: help demo test check docs crash bench clean
+.PHONY: help demo notebooks test check docs crash bench clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
 
 demo: $(ready) ## run the flight delays example, from landing files to scores and a report
 	@$(python) $(example)/make_landing.py
 	@.venv/bin/headrace run $(example)/pipeline.yaml
+
+notebooks: $(ready) ## run the notebooks on the lake of the example: notebooks/*.ipynb
+	@cd notebooks && export PATH="$(CURDIR)/.venv/bin:$$PATH" && for each in *.py; do \
+	  ../.venv/bin/jupytext --quiet --set-kernel python3 --to ipynb --execute --output $${each%.py}.ipynb $$each || exit 1; \
+	  echo "notebooks/$${each%.py}.ipynb"; done
 
 test: $(ready) ## run all tests in random order, in two processes; ARGS="-m 'not spark'" and the like go to pytest
 	@$(python) -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder $(ARGS)

@@ -32,7 +32,7 @@ def explain(
 
     As much of the key as tells one score from the others is enough. Starts no engine.
 
-    Example: `headrace explain pipeline.yaml carrier=UA flight=1545 --interval 2013-12-01`
+    Example: `headrace explain pipeline.yaml carrier=UA flight=1712 --interval 2013-12-24`
     """
     from headrace.lake import Lake
     from headrace.spec import load

@@ -1,4 +1,4 @@
-"""A row by its key on the command line: `FILE carrier=UA flight=1545`."""
+"""A row by its key on the command line: `FILE carrier=UA flight=1712`."""
 
 from __future__ import annotations
 

@@ -28,6 +28,7 @@ _WORDS: dict[Any, str] = {
     fields.Duration: "span, as `6 hours`",
     fields.Limit: "limit of time, as `10m`",
     fields.Days: "days, as `31 days`",
+    fields.Portion: "days or a share, as `31 days`, `20%`",
     fields.Day: "day, as `2013-12-01`",
     fields.TimeOfDay: "time of day, as `05:00`",
     fields.Zone: "time zone, as `America/New_York`",

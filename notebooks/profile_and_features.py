@@ -15,11 +15,12 @@ lake = headrace.open(LAKE)
 # This one line starts Spark, unless this version was profiled before.
 
 # %%
-# !headrace profile weather {PIPELINE} --lake {LAKE}
+# !headrace profile weather {PIPELINE} --lake {LAKE} | cat
 
 # %%
 profile = lake.profile("weather").to_pandas()
-profile["kind"].value_counts()
+quantiles = profile[profile["statistic"] == "quantile"]
+quantiles.pivot_table("value", "column", "key").round(1)
 
 # %% [markdown]
 # Features are rows of the table `gold`, each as it was known at five in the morning of its day.

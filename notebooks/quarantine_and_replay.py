@@ -28,4 +28,4 @@ silver = lake.history("weather").query("table == 'silver/weather'")
 # exactly once, the rest stays with its new reason. Here nothing was mended, so the row stays. This starts Spark.
 
 # %%
-# !headrace quarantine replay weather {PIPELINE} --lake {LAKE}
+# !headrace quarantine replay weather {PIPELINE} --lake {LAKE} 2>&1 | cat

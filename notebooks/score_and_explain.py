@@ -4,6 +4,7 @@
 
 # %%
 import os
+from datetime import date
 
 import numpy as np
 
@@ -16,7 +17,7 @@ model = lake.model("flight_delays")
 model.recipe.algorithm, dict(model.recipe.parameters)
 
 # %%
-gold = lake.table("gold/flight_delays").arrow(partitions={"_interval": ["2013-12-24"]})
+gold = lake.table("gold/flight_delays").arrow(partitions={"_interval": [date(2013, 12, 24)]})
 again = model.predict(gold)
 again[:5]
 

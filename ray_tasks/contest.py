@@ -182,13 +182,20 @@ def outer_fold(training: Training, searched: Sequence[Searched]) -> OuterFold:
     """The winner and the best baseline of a search, on the outer fold that plays the test part."""
     examples, metric = training.examples, training.metric
     part = examples.parts.test
-    values = []
     winner = _first([each for each in searched if not each.algorithm.baseline], metric)
-    for each in (winner, _first([each for each in searched if each.algorithm.baseline], metric)):
+    baseline = _first([each for each in searched if each.algorithm.baseline], metric)
+
+    def value(each: Searched) -> float:
         score = examples.predicted(_final(training, each), part)
-        values.append(measured(examples.y[part.rows], score, examples.classes.task)[metric])
-    rows, learned = len(part.rows), len(examples.parts.train.rows)
-    return OuterFold(winner.algorithm.name, *values, rows=rows, learned=learned)
+        return measured(examples.y[part.rows], score, examples.classes.task)[metric]
+
+    return OuterFold(
+        winner.algorithm.name,
+        value(winner),
+        value(baseline),
+        rows=len(part.rows),
+        learned=len(examples.parts.train.rows),
+    )
 
 
 def chosen(training: Training, searched: Sequence[Searched], *, asked: int) -> Selection:

@@ -83,9 +83,10 @@ def together(found: Sequence[Parameters]) -> Parameters:
     merged: dict[str, Any] = dict(last)
     for name, value in last.items():
         each = [one[name] for one in found if name in one]
-        if isinstance(value, bool) or not all(isinstance(one, int | float) for one in each):
+        numbers = [one for one in each if isinstance(one, int | float)]
+        if isinstance(value, bool) or len(numbers) < len(each):
             continue
-        middle = median(each)  # type: ignore[type-var]  # all are numbers
+        middle = median(numbers)
         merged[name] = round(middle) if isinstance(value, int) else float(middle)
     return merged
 

@@ -32,6 +32,11 @@ def test_the_reference_is_that_of_the_code():
     assert {**found, **pages()} == found, "run `python -P -m headrace.reference docs/reference`"
 
 
+def test_every_key_says_what_it_means():
+    lines = [line for text in pages().values() for line in text.splitlines()]
+    assert [line for line in lines if line.endswith("|  |")] == []
+
+
 def test_every_page_is_in_the_navigation():
     nav = tomllib.loads((ROOT / "zensical.toml").read_text())["project"]["nav"]
     listed = re.findall(r"[\w/]+\.md", str(nav))

@@ -89,4 +89,5 @@ def _hashes(names: pa.Array) -> Hashes:
         int.from_bytes(hashlib.blake2b((text or "").encode(), digest_size=8).digest(), "little")
         for text in encoded.dictionary.to_pylist()
     ]
-    return np.array(found, dtype=np.uint64)[encoded.indices.to_numpy()]
+    hashes: Hashes = np.array(found, dtype=np.uint64)[encoded.indices.to_numpy()]
+    return hashes

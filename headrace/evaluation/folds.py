@@ -72,10 +72,8 @@ def outer(rows: pa.Table, pipeline: Pipeline, *, parts: Parts, moment: date) -> 
     places = _learned(parts)
     return [
         Parts(
-            *(
-                replace(part, rows=np.setdiff1d(part.rows, places[fold == number]))
-                for part in (parts.train, parts.validation)
-            ),
+            _without(parts.train, places[fold == number]),
+            _without(parts.validation, places[fold == number]),
             replace(parts.test, rows=places[fold == number]),
         )
         for number in range(count)
@@ -127,3 +125,7 @@ def _whole_groups(group: Integers, count: int) -> Integers:
     for number, (_, held) in enumerate(GroupKFold(count).split(group, groups=group)):
         fold[held] = number
     return fold
+
+
+def _without(part: Part, places: Integers) -> Part:
+    return replace(part, rows=np.setdiff1d(part.rows, places))

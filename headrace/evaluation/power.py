@@ -6,7 +6,13 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from scipy.special import chdtri, nctdtr, ndtr, ndtri, stdtrit
+from scipy.special import (  # type: ignore[import-untyped]  # it ships no types
+    chdtri,
+    nctdtr,
+    ndtr,
+    ndtri,
+    stdtrit,
+)
 
 from headrace.evaluation.intervals import LEVEL
 from headrace.evaluation.metric import Metric

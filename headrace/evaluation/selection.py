@@ -10,6 +10,7 @@ import numpy as np
 
 from headrace.evaluation.intervals import RESAMPLES
 from headrace.evaluation.metric import Metric
+from headrace.evaluation.metrics import Floats
 
 FEWEST_BLOCKS = 5
 _FALSE = 0.025  # of equal challengers are promoted: one side of an interval of 95 %
@@ -85,7 +86,8 @@ def selection(
         seed: Of the resamples.
         resamples: How many to draw.
     """
-    gains = metric.gain(np.asarray(by_block, dtype=np.float64), np.float64(0.0))
+    values: Floats = np.asarray(by_block, dtype=np.float64)
+    gains = metric.gain(values, np.zeros(1))
     trials = len(by_block)
     defined = np.isfinite(gains).all(axis=0) if trials else np.zeros(0, dtype=np.bool_)
     blocks = int(defined.sum())

@@ -163,8 +163,8 @@ class Target(Declared):
     A row whose `value` is null has no target, and is neither learned from nor judged on.
     """
 
-    name: Name
-    of: Name
+    name: Name = Field(description="of its column in gold")
+    of: Name = Field(description="the source that tells it")
     value: str = Field(description="true or false; a text or a whole number; or any number")
     task: Task = Field(
         Task.BINARY, description="`multiclass`: one of several texts or whole numbers"
@@ -242,11 +242,13 @@ class Leak(StrEnum):
 class Allowance(Declared):
     """A finding of the audit that may stand, and why; it covers findings in these columns."""
 
-    leak: Leak
+    leak: Leak = Field(description="its kind; docs/audit.md tells each")
     columns: tuple[Name, ...] = Field(
         (), description="those of the finding; none where it is rows as a whole"
     )
-    reason: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+    reason: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)] = Field(
+        description="why it is none; it stands in the record and in the report"
+    )
 
 
 class Training(Declared):
@@ -269,7 +271,9 @@ class Training(Declared):
     calibration: Literal["none", "auto", "isotonic", "platt", "temperature"] = Field(
         "none", description="how probabilities are corrected on validation; `auto` chooses"
     )
-    trials: Annotated[int, Field(strict=True, ge=1, le=10_000)] = 6
+    trials: Annotated[int, Field(strict=True, ge=1, le=10_000)] = Field(
+        6, description="settings tried per algorithm that has ranges"
+    )
     sampler: Literal["tpe", "random", "grid"] = Field(
         "tpe", description="how a trial's parameters are drawn, after the known strong ones"
     )
@@ -284,9 +288,11 @@ class Training(Declared):
     trial_time_limit: Limit = Field(
         timedelta(hours=1), description="for one trial, which is then taken to hang, and has failed"
     )
-    seed: Annotated[int, Field(strict=True, ge=0, lt=2**32)] = 7
-    first: Day
-    every: Days
+    seed: Annotated[int, Field(strict=True, ge=0, lt=2**32)] = Field(
+        7, description="of all that is drawn: the same seed finds the same model"
+    )
+    first: Day = Field(description="the first day of a training")
+    every: Days = Field(description="from one training to the next")
     allow: tuple[Allowance, ...] = Field((), description="findings of the audit that may stand")
     slices: tuple[Name, ...] = Field((), description="features to judge the model by")
     inspect: Annotated[bool, Field(strict=True)] = Field(

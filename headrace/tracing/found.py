@@ -134,7 +134,7 @@ def equal(rows: pa.Table, values: Mapping[str, pa.Scalar]) -> pa.Table:
 
 
 def told(values: Mapping[str, Any]) -> str:
-    """Values as they are typed: `carrier=UA flight=1545`."""
+    """Values as they are typed: `carrier=UA flight=1712`."""
     return " ".join(f"{name.lstrip('_')}={_text(value)}" for name, value in values.items())
 
 

@@ -228,7 +228,8 @@ def _another_model(lake, digest_of_old, *, hour="int32"):
         encoding=replace(old.encoding, columns=columns),
         record={},
     )
-    return registry.store(lake, new, {"features": new.signature})
+    told = {"features": new.signature, "algorithm": new.recipe.algorithm}
+    return registry.store(lake, new, told)
 
 
 def _promote(lake, model, *, moment):

@@ -18,6 +18,7 @@ from headrace.evaluation.inspection.stability import (
 )
 from headrace.evaluation.intervals import Interval
 from headrace.evaluation.metrics import Metric, measured
+from headrace.evaluation.power import Power
 from headrace.models.algorithms import named
 from headrace.models.algorithms.algorithm import Samples, Task
 from headrace.models.encoding import Encoding
@@ -27,6 +28,7 @@ from headrace.models.target import Classes
 LAGS = 36
 TREND = Stability(1.0, "", None, 10.0, 9.0, 1.0, 200)
 GAIN = Interval(0.02, 0.01, 0.03)
+POWER = Power(0.01, 32, 30, 0.011, "day", Metric.ROC_AUC)
 
 
 def sales(*, days=500, seed=3):
@@ -108,7 +110,9 @@ def test_a_target_that_does_not_move_has_a_reach_all_the_same():
 
 
 def test_what_is_not_steady_is_not_promoted_and_the_reason_is_told():
-    decision = Decision(True, "linear_regression", "best_lookup", GAIN, "it is the new champion.")
+    decision = Decision(
+        True, "linear_regression", "best_lookup", GAIN, POWER, "it is the new champion."
+    )
     found = Stability(1234.0, "lag_7", 5.0, 1e4, 9.0, 1.0, 200)
     kept = kept_back(decision, found, instead="best_lookup", champion=False)
     assert (kept.promoted, kept.shipped) == (False, "best_lookup")
@@ -119,17 +123,19 @@ def test_what_is_not_steady_is_not_promoted_and_the_reason_is_told():
 
 
 def test_what_is_steady_or_not_promoted_is_left_as_the_gate_decided():
-    promoted = Decision(True, "ridge", "best_lookup", GAIN, "x.")
+    promoted = Decision(True, "ridge", "best_lookup", GAIN, POWER, "x.")
     assert kept_back(promoted, TREND, instead="best_lookup", champion=False) is promoted
     assert kept_back(promoted, None, instead="best_lookup", champion=False) is promoted
-    refused = Decision(False, "best_lookup", "best_lookup", GAIN, "x.")
+    refused = Decision(False, "best_lookup", "best_lookup", GAIN, POWER, "x.")
     wild = Stability(1234.0, "lag_7", 5.0, 1e4, 9.0, 1.0, 200)
     assert kept_back(refused, wild, instead="best_lookup", champion=False) is refused
 
 
 def test_a_decision_list_that_ties_the_model_is_shipped_and_the_sentence_says_why():
-    model = Decision(True, "lightgbm", "best_lookup", GAIN, "lightgbm is the new champion.")
-    rules = Decision(True, "decision_list", "best_lookup", GAIN, "decision_list beats best_lookup.")
+    model = Decision(True, "lightgbm", "best_lookup", GAIN, POWER, "lightgbm is the new champion.")
+    rules = Decision(
+        True, "decision_list", "best_lookup", GAIN, POWER, "decision_list beats best_lookup."
+    )
     tie, ahead = Interval(0.002, -0.001, 0.005), Interval(0.01, 0.004, 0.02)
     found = first_rule(model, rules, gain=tie, metric=Metric.ROC_AUC)
     assert (found.shipped, found.promoted) == ("decision_list", True)
@@ -139,5 +145,5 @@ def test_a_decision_list_that_ties_the_model_is_shipped_and_the_sentence_says_wh
         "decision_list beats best_lookup."
     )
     assert first_rule(model, rules, gain=ahead, metric=Metric.ROC_AUC) is model
-    unproven = Decision(False, "best_lookup", "best_lookup", GAIN, "x.")
+    unproven = Decision(False, "best_lookup", "best_lookup", GAIN, POWER, "x.")
     assert first_rule(model, unproven, gain=tie, metric=Metric.ROC_AUC) is model
