@@ -276,19 +276,23 @@ def models(file: File = DEFAULT, lake: LakeFolder = None, as_json: AsJson = Fals
 def report(
     lake: LakeFolder = None,
     show: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
+    index: Annotated[bool, typer.Option("--index", help="The list of all runs instead.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Says where the page of the last run is.
+    """Says where the page of the last run is; each page leads to the list of all runs.
 
     Example: `headrace report --open`
     """
     from headrace.lake import Lake
-    from headrace.report import latest
+    from headrace.report import latest, write_index
 
-    page = latest(Lake(settings_of(lake).lake))
+    place = Lake(settings_of(lake).lake)
+    page = latest(place)
     if page is None:
         message = "there is no report yet"
         raise UsageError(message, hint="`headrace run FILE` writes one")
+    if index:
+        page = write_index(place)
     if as_json:
         emit({"run": page.stem, "page": page.as_posix()})
     else:

@@ -75,9 +75,11 @@ def profile(
         rows = _made(declared, settings, place, table, standing.version, console=console)
     if rows is None:
         return
+    hidden = declared.hidden_of(table)
+    rows = profiles.without_values(rows, hidden)
     found = profiles.arranged(rows)
     page = page_of(place, found)
-    if not done or not page.exists():
+    if not done or hidden or not page.exists():  # an older page may show what is hidden now
         page = write_profile(place, found)
     if as_json:
         typer.echo(json.dumps(rows.to_pylist(), default=str, allow_nan=False))

@@ -35,9 +35,13 @@ def show(
 ) -> None:
     """Counts the rows in quarantine by rule and by file, and shows the first as they arrived.
 
+    Cells of columns that the pipeline marks `pii` are hidden.
+
     Example: `headrace quarantine show weather --limit 3`
     """
     from headrace.lake import Lake, Table, application_id
+    from headrace.masking import headers, recorded
+    from headrace.report.quarantine import masked
 
     place = Lake(settings_of(lake).lake)
     table = Table.if_exists(place.quarantine(source))
@@ -50,7 +54,7 @@ def show(
         OUT.print(f"nothing of {source} is in quarantine")
         return
     silver = Table.if_exists(place.silver(source))
-    columns = ["_file", "_row", "_raw", "_failed_rules", "_reason", "_batch"]
+    columns = ["_file", "_file_sha256", "_row", "_raw", "_failed_rules", "_reason", "_batch"]
     rows = [
         row
         for row in table.arrow(columns).to_pylist()
@@ -67,7 +71,9 @@ def show(
         for name, count in Counter(names).most_common():
             grid.add_row(escape(name), f"{count:,}")
         OUT.print(grid)
-    for row in rows[:limit]:
+    mask = recorded(place, source)
+    known = headers(place, source) if mask.columns else {}
+    for row in (masked(row, mask=mask, headers=known) for row in rows[:limit]):
         OUT.print(
             f"{escape(repr(row['_file'])[1:-1])} line {row['_row']}: {escape(row['_reason'])}\n"
             f"    {escape(repr(row['_raw'])[1:-1])}",

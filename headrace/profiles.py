@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from headrace.lake import Committed, Lake, Table, append, application_id
 
+_OF_HIDDEN = ("type", "missing", "distinct", "note", "correlation", "cramers_v", "period_missing")
 MEANING = 1  # raised by hand when a statistic changes its meaning: then a version is profiled anew
 SCHEMA = pa.schema(
     [
@@ -69,6 +70,14 @@ def recall(lake: Lake, table: str, version: int | None = None) -> pa.Table | Non
     wanted = pc.max(rows["version"]).as_py() if version is None else version
     rows = rows.filter(pc.equal(rows["version"], pa.scalar(wanted, pa.int64())))
     return rows if rows.num_rows else None
+
+
+def without_values(rows: pa.Table, hidden: Collection[str]) -> pa.Table:
+    """The rows of a profile, of the columns `hidden` only what tells none of their values."""
+    if not hidden:
+        return rows
+    shown = pc.invert(pc.is_in(rows["column"], pa.array(sorted(hidden), pa.string())))
+    return rows.filter(pc.or_(shown, pc.is_in(rows["statistic"], pa.array(_OF_HIDDEN))))
 
 
 def profiled(lake: Lake) -> list[str]:

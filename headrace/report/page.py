@@ -18,7 +18,9 @@ from headrace.report.audit import audit
 from headrace.report.balance import balances
 from headrace.report.charts import ErrorBars, day_chart, error_bars
 from headrace.report.closer import closer
+from headrace.report.drift import drift
 from headrace.report.flow import TITLES, flow
+from headrace.report.index import INDEX, listed_runs
 from headrace.report.inspection import inspection
 from headrace.report.outcome import finding
 from headrace.report.profiles import PROFILE, drawn, newest_profiles, page_of
@@ -32,12 +34,30 @@ from headrace.spec.model import Pipeline
 
 
 def write(pipeline: Pipeline, lake: Lake, *, run: str) -> Path:
-    """Writes the page of a run; running again replaces it by what the lake now holds.
+    """Writes the page of a run, and the list of all; running again replaces both.
 
     Raises:
         UsageError: There is no such run.
     """
-    return _save(render(pipeline, lake, run=run), lake.report(run))
+    page = _save(render(pipeline, lake, run=run), lake.report(run))
+    write_index(lake)
+    return page
+
+
+def write_index(lake: Lake) -> Path:
+    """Writes `reports/index.html`, which lists the pages that stand beside it."""
+    pages = _pages(lake)
+    html = (
+        _environment()
+        .get_template("index.html")
+        .render(
+            runs=listed_runs(lake, pages),
+            pages=len(pages),
+            profiles=sorted(path.name for path in lake.report(INDEX).parent.glob(f"{PROFILE}*")),
+            written=datetime.now(UTC),
+        )
+    )
+    return _save(html, lake.report(INDEX))
 
 
 def write_profile(lake: Lake, profile: Profile) -> Path:
@@ -56,12 +76,16 @@ def _save(html: str, path: Path) -> Path:
 
 def latest(lake: Lake) -> Path | None:
     """The page of a run that was written last, or None."""
-    pages = [
+    return max(_pages(lake), key=lambda path: (path.stat().st_mtime, path.name), default=None)
+
+
+def _pages(lake: Lake) -> list[Path]:
+    """The pages of runs."""
+    return [
         path
         for path in (lake.root / "reports").glob("*.html")
-        if not path.name.startswith((".", PROFILE))
+        if not path.name.startswith((".", PROFILE)) and path.stem != INDEX
     ]
-    return max(pages, key=lambda path: (path.stat().st_mtime, path.name), default=None)
 
 
 def render(pipeline: Pipeline, lake: Lake, *, run: str) -> str:
@@ -98,6 +122,7 @@ def render(pipeline: Pipeline, lake: Lake, *, run: str) -> str:
             curve_charts=curve_charts(trained.record.result.detail) if trained else [],
             inspection=inspection(trained),
             scores=scored,
+            drift=drift(pipeline, lake, records, trained=trained),
             series=drawn_by,
             day_chart=day_chart(scored.days, drawn_by, from_zero=not of_values)
             if scored and scored.days

@@ -105,7 +105,7 @@ def newest_profiles(lake: Lake, pipeline: Pipeline) -> list[tuple[Profile, Path]
     mine = {f"silver/{name}" for name in pipeline.sources} | {f"gold/{pipeline.name}"}
     try:
         found = [
-            profiles.arranged(rows)
+            profiles.arranged(profiles.without_values(rows, pipeline.hidden_of(table)))
             for table in profiles.profiled(lake)
             if table in mine and (rows := profiles.recall(lake, table)) is not None
         ]

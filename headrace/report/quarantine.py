@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headrace.lake import Table
+from headrace.masking import Mask
 
 EXAMPLES = 5
 OF_THE_PLATFORM = {
@@ -18,7 +19,7 @@ OF_THE_PLATFORM = {
     "_conflict": "another row has the same key and other values",
 }
 _PLACED = ["_failed_rules", "_batch", "_file", "_row"]
-_TEXTS = ["_raw", "_file", "_row", "_reason"]
+_TEXTS = ["_raw", "_file", "_file_sha256", "_row", "_reason"]
 
 
 @dataclass(frozen=True)
@@ -30,15 +31,29 @@ class Quarantined:
     examples: list[dict[str, Any]]  # _raw, _file, _row, _reason
 
 
-def quarantined(table: Table, batches: Collection[str]) -> list[Quarantined]:
-    """Rows per broken rule, most first, with the first rows of each by file and line."""
+def quarantined(
+    table: Table,
+    batches: Collection[str],
+    *,
+    mask: Mask,
+    headers: Mapping[str, Sequence[str]],
+) -> list[Quarantined]:
+    """Rows per broken rule, most first, with the first rows of each by file and line.
+
+    Args:
+        table: Of the quarantine of a source.
+        batches: Those that are told.
+        mask: What of a row is hidden.
+        headers: Digest of a landing file -> names of its cells.
+    """
     counted: Counter[str] = Counter()
     examples: dict[str, list[dict[str, Any]]] = {}
+    known = set(table.schema.names)
     for file in table.files:
         if file.batch is not None and file.batch not in batches:
             continue
         flat = _one_row_per_rule(table.arrow(_PLACED, files=[file]), batches)
-        texts = table.arrow(_TEXTS, files=[file])
+        texts = table.arrow([name for name in _TEXTS if name in known], files=[file])
         for entry in pc.value_counts(flat["rule"]).to_pylist():
             rule = entry["values"]
             counted[rule] += entry["counts"]
@@ -46,9 +61,22 @@ def quarantined(table: Table, batches: Collection[str]) -> list[Quarantined]:
             found = [*examples.get(rule, ()), *texts.take(first["position"]).to_pylist()]
             examples[rule] = sorted(found, key=_place)[:EXAMPLES]
     return [
-        Quarantined(OF_THE_PLATFORM.get(rule, rule), number, examples[rule])
+        Quarantined(
+            OF_THE_PLATFORM.get(rule, rule),
+            number,
+            [masked(row, mask=mask, headers=headers) for row in examples[rule]],
+        )
         for rule, number in sorted(counted.items(), key=lambda item: (-item[1], item[0]))
     ]
+
+
+def masked(
+    row: Mapping[str, Any], *, mask: Mask, headers: Mapping[str, Sequence[str]]
+) -> dict[str, Any]:
+    """A row of quarantine, its marked cells hidden."""
+    header = headers.get(str(row.get("_file_sha256")))
+    hidden = {"_raw": mask.line(row["_raw"], header), "_reason": mask.reason(row["_reason"])}
+    return {**row, **hidden}
 
 
 def _one_row_per_rule(rows: pa.Table, batches: Collection[str]) -> pa.Table:

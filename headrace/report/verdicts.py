@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from headrace.errors import CorruptArtifact, UsageError
 from headrace.lake import Lake, Table
+from headrace.masking import Mask, headers
 from headrace.report.balance import table_at
 from headrace.report.quarantine import Quarantined, quarantined
 from headrace.report.records import Record, Records
 from headrace.spec.model import Action, Pipeline
+
+_MOST_BEFORE = 10
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,7 @@ class Verdict:
         observed: The value found, for rules of the whole table.
         word: The verdict in a word or two.
         grade: `good`, `noted`, `bad` or `empty`, for its colour.
+        before: Rows that broke it in earlier batches, or `kept` and `broken`, oldest first.
     """
 
     rule: str
@@ -44,6 +49,7 @@ class Verdict:
     observed: Any  # any JSON value
     word: str
     grade: str
+    before: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -89,18 +95,48 @@ def _unpublished(lake: Lake, records: Records) -> dict[str, list[Verdict]]:
 def _of(pipeline: Pipeline, lake: Lake, source: str, record: Record | None) -> SourceChecks:
     if record is None:
         return SourceChecks(source, None, [])
-    detail = record.result.detail
-    verdicts = [_verdict(told) for told in detail.get("verdicts") or []]
+    detail, mask = record.result.detail, Mask.of(pipeline.sources[source])
+    told = [
+        {**one, "observed": mask.value(str(one.get("column")), one.get("observed"))}
+        for one in detail.get("verdicts") or []
+    ]
+    before = _before(lake, source, record)
+    verdicts = [
+        replace(verdict, before=before.get(verdict.rule, ())) for verdict in map(_verdict, told)
+    ]
     judged = {verdict.rule for verdict in verdicts}
     declared = [check.rule for check in pipeline.checks.get(source, ())]
     unjudged = tuple(rule for rule in declared if rule not in judged) if record.result.units else ()
     try:
         quarantine = table_at(lake.quarantine(source), record.result.tables)
         batches = set(detail.get("batches") or record.result.units)
-        rows = quarantined(quarantine, batches) if quarantine else []
+        found = headers(lake, source) if mask.columns else {}
+        rows = quarantined(quarantine, batches, mask=mask, headers=found) if quarantine else []
     except (CorruptArtifact, UsageError) as error:
         return SourceChecks(source, record, verdicts, unjudged=unjudged, problem=str(error))
     return SourceChecks(source, record, verdicts, rows, unjudged)
+
+
+def _before(lake: Lake, source: str, record: Record) -> dict[str, tuple[str, ...]]:
+    """Rule -> what it found in the newest `_MOST_BEFORE` batches judged before the record's."""
+    try:
+        table = Table.if_exists(lake.checks)
+        columns = ["source", "batch", "rule", "success", "unexpected", "checked_at"]
+        if table is None or set(columns) - set(table.schema.names):
+            return {}
+        rows = table.arrow(columns)
+    except (CorruptArtifact, UsageError):
+        return {}
+    mine = pc.equal(rows["source"], source)
+    own = pc.is_in(rows["batch"], pa.array(record.result.units, pa.string()))
+    earlier = pc.less(rows["checked_at"], pa.scalar(record.written, rows["checked_at"].type))
+    rows = rows.filter(pc.and_(mine, pc.and_(pc.invert(own), earlier)))
+    found: dict[str, list[str]] = {}
+    for row in rows.sort_by("checked_at").to_pylist():
+        told = row["unexpected"]
+        words = "kept" if row["success"] else "broken"
+        found.setdefault(row["rule"], []).append(words if told is None else f"{told:,}")
+    return {rule: tuple(each[-_MOST_BEFORE:]) for rule, each in found.items()}
 
 
 def _verdict(told: Mapping[str, Any]) -> Verdict:

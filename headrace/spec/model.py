@@ -61,6 +61,9 @@ class Source(Declared):
         alias="schema", min_length=1, description="every column of the files, and its type"
     )
     key: Columns = Field(description="what tells one row from another; null in none of them")
+    pii: tuple[Name, ...] = Field(
+        (), description="columns of personal data, hidden wherever rows or values are shown"
+    )
     event_time: Name | None = Field(
         None, description="when it happened; places a row in an interval"
     )
@@ -373,6 +376,15 @@ class Pipeline(Declared):
         placed._folder = folder.absolute()  # noqa: SLF001 - its own class
         placed._places = places or Places()  # noqa: SLF001 - its own class
         return placed
+
+    def hidden_of(self, table: str) -> frozenset[str]:
+        """The columns of a table, such as `silver/weather`, whose values are not shown.
+
+        Of gold they are what any source marks, by name: a feature of another name shows its values.
+        """
+        layer, _, name = table.partition("/")
+        of = self.sources.values() if layer == "gold" else [self.sources[name]]
+        return frozenset(column for source in of for column in source.pii)
 
     def source(self, name: str) -> Source:
         """The source of a name.

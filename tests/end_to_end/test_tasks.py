@@ -43,7 +43,7 @@ def joined(user, target):
 
 
 def page_of(user):
-    (page,) = (user.lake.root / "reports").glob("*.html")
+    (page,) = (user.lake.root / "reports").glob("[0-9]*.html")
     return page.read_text()
 
 

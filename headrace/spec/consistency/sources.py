@@ -47,6 +47,9 @@ def _key(source: Source, at: Loc) -> Findings:
             yield (*at, "key", index), unknown("column", column, source.columns)
         elif column in source.key[:index]:
             yield (*at, "key", index), f"column {shown(column)} stands twice in the key"
+    for index, column in enumerate(source.pii):
+        if column not in source.columns:
+            yield (*at, "pii", index), unknown("column", column, source.columns)
 
 
 def _times(source: Source, at: Loc) -> Findings:

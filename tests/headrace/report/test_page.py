@@ -1,5 +1,6 @@
 """The page as a whole: it stands alone, escapes what it shows, and survives unfinished runs."""
 
+import json
 import re
 from html.parser import HTMLParser
 
@@ -66,7 +67,7 @@ def test_page_asks_no_other_host_and_runs_no_script(page, whole_run):
     assert "script" not in found.tags
     links = [value for name, value in found.attributes if name in {"src", "href", "xlink:href"}]
     assert links
-    assert all(link.startswith("#") for link in links)
+    assert all(link.startswith("#") or link == "index.html" for link in links)
     assert not [name for name, _ in found.attributes if name.startswith("on")]
     assert not re.search(r"url\(|@import", " ".join(found.styles))
     inline = [value for name, value in found.attributes if name == "style"]
@@ -190,7 +191,22 @@ def test_latest_is_the_page_written_last(pipeline, lake: Lake, tell):
 def test_writing_again_leaves_one_page_and_no_scraps(pipeline, lake, whole_run):
     for _ in range(2):
         write(pipeline, lake, run=whole_run)
-    assert [path.name for path in lake.report("r1").parent.iterdir()] == ["r1.html"]
+    names = sorted(path.name for path in lake.report("r1").parent.iterdir())
+    assert names == ["index.html", "r1.html"]
+
+
+def test_index_lists_each_run_newest_first_and_what_failed(pipeline, lake, whole_run, tell):
+    tell("ingest", "flights", run="r2", rows={"read": 3})
+    failed = {"stage": "check", "subject": "flights", "error": "CheckFailed", "message": "no"}
+    (lake.runs("r2") / "failed-check-flights.json").write_text(json.dumps(failed))
+    for run in ("r2", whole_run):
+        write(pipeline, lake, run=run)
+    found = Page(lake.report("index").read_text(encoding="utf-8"))
+    links = [value for name, value in found.attributes if name == "href"]
+    assert links == ["#content", "r2.html", "r1.html"]
+    assert "failed check of flights" in found.words.replace("✗ ", "")
+    assert "lightgbm is promoted." in found.words
+    assert latest(lake) == lake.report(whole_run)
 
 
 def luminance(colour):

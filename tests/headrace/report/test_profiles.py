@@ -114,7 +114,7 @@ def test_run_links_the_newest_profile_which_is_not_its_own_page(lake, keep, pipe
     keep("temp", table="silver/of_another_pipeline")
     page = write(pipeline, lake, run=whole_run)
     html = page.read_text()
-    assert re.findall(r'href="([^#"]+)"', html) == [newest.name]
+    assert re.findall(r'href="([^#"]+)"', html) == ["index.html", newest.name]
     assert "Profile of the data" in html
     assert latest(lake) == page
     assert write_profile(lake, keep("temp", version=5)) != latest(lake)

@@ -1,11 +1,15 @@
 """Verdicts in words, and which quarantined rows are shown."""
 
+from datetime import UTC, datetime
+
 import pyarrow as pa
 import pytest
 
 from headrace.lake import append
 from headrace.report.records import read_records
 from headrace.report.verdicts import source_checks
+
+BATCH = "b" * 32
 
 
 @pytest.fixture
@@ -67,3 +71,23 @@ def test_row_that_broke_two_rules_is_shown_under_both(checks, lake, tell):
     append(lake.quarantine("flights"), pa.table(rows), unit="u")
     tell("check", "flights", rows={})
     assert [set_.rule for set_ in checks().quarantined] == ["one", "two"]
+
+
+def test_rule_tells_what_it_found_in_the_batches_before(checks, lake, told_check):
+    told_check("flights", silver=5, verdicts=[verdict()], at=1e9)
+    rows = [
+        {"batch": "old", "source": "flights", "unexpected": 3, "success": False, "day": 2},
+        {"batch": "older", "source": "flights", "unexpected": None, "success": True, "day": 1},
+        {"batch": "other", "source": "arrivals", "unexpected": 7, "success": False, "day": 1},
+        {"batch": BATCH, "source": "flights", "unexpected": 9, "success": False, "day": 3},
+    ]
+    columns = {
+        "rule": ["r"] * 4,
+        "checked_at": [datetime(2001, 1, row.pop("day"), tzinfo=UTC) for row in rows],
+        "run": ["r0"] * 4,
+    }
+    table = pa.Table.from_pylist(rows)
+    for name, values in columns.items():
+        table = table.append_column(name, pa.array(values))
+    append(lake.checks, table, unit="flights/verdicts/r0")
+    assert checks().verdicts[0].before == ("kept", "3")
