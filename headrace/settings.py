@@ -77,6 +77,11 @@ class Settings(BaseSettings):
         gt=0,
         description="most shared memory that a local Ray may take, in GiB; a tenth of the memory",
     )
+    open_ports: bool = Field(
+        False,
+        description="let workers of a `ray_train` fit listen on all addresses of their machines "
+        "while it runs: the networks of XGBoost and LightGBM know no other way",
+    )
     compiled_lightgbm: bool = Field(
         False,
         description="score LightGBM's trees as machine code: equal to 1e-9, not to the bit; "

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headrace import command, faults
+from headrace.errors import SetupError
 from headrace.evaluation import history
 from headrace.evaluation.audit.gold import audit_gold
 from headrace.evaluation.audit.judgement import Judgement
@@ -57,6 +58,7 @@ def train(
 
     Raises:
         LeakFound: The audit found a leak that `training.allow` does not list; nothing was fitted.
+        SetupError: Workers would listen beyond loopback, and `open_ports` does not allow it.
         TrainingError: No model could be fitted or judged.
         CommitConflict: Another run promoted meanwhile; run again.
         EngineLost: Ray went away.
@@ -65,6 +67,7 @@ def train(
     done = history.recall(lake, pipeline.name, moment.isoformat())
     if done is not None:
         return replace(done, outcome=Outcome.ALREADY_DONE, seconds=time.monotonic() - started)
+    _check_ports(pipeline, settings)
     faults.point("train", "before_read")
     examples = read(lake, pipeline, moment=moment)
     faults.point("train", "after_read")
@@ -158,6 +161,22 @@ def main() -> None:
         return train(pipeline, lake, settings, moment=given.moment, run=given.run)
 
     command.run(parser, stage)
+
+
+def _check_ports(pipeline: Pipeline, settings: Settings) -> None:
+    """Refuses what would listen beyond loopback, unless that is allowed."""
+    wide = [name for name, engine in pipeline.training.engines.items() if engine == "ray_train"]
+    if wide and not settings.open_ports:
+        message = (
+            f"workers that fit {', '.join(wide)} by `ray_train` would listen on all addresses of "
+            "their machines, without authentication"
+        )
+        raise SetupError(
+            message,
+            pipeline=pipeline.name,
+            hint="set HEADRACE_OPEN_PORTS=true where a firewall closes them, or leave "
+            "`training.engines` out",
+        )
 
 
 def _audit(

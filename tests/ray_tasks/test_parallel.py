@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from headrace.errors import TrainingError
+from headrace.errors import SetupError, TrainingError
 from headrace.lake import Lake
 from headrace.models import registry
 from headrace.models.formats import FORMATS
@@ -35,11 +35,18 @@ def trained(tmp_path_factory, request, wide, gold, days, moment):
     request.getfixturevalue("ray_local")
     lake = Lake(tmp_path_factory.mktemp("wide") / "lake")
     gold(lake, days)
-    return lake, train(wide, lake, Settings(lake=lake.root), moment=moment, run="r1")
+    return lake, train(
+        wide, lake, Settings(lake=lake.root, open_ports=True), moment=moment, run="r1"
+    )
 
 
 def board(result):
     return {row["candidate"]: row for row in result.detail["leaderboard"]}
+
+
+def test_ports_are_opened_only_where_that_is_allowed(lake, wide, moment):
+    with pytest.raises(SetupError, match="xgboost, lightgbm by `ray_train` would listen on all"):
+        train(wide, lake, Settings(lake=lake.root), moment=moment, run="r1")
 
 
 def test_boosters_of_several_workers_are_candidates_like_any_other(trained, wide):
@@ -76,7 +83,9 @@ def test_they_learn_from_all_rows_where_one_node_reads_a_sample(trained, wide, m
 def test_they_are_about_as_good_as_on_one_node(trained, declared, lake, gold, days, moment):
     alone = declared_with(declared, algorithms=["xgboost", "lightgbm"], trials=1)
     gold(lake, days)
-    one_node = board(train(alone, lake, Settings(lake=lake.root), moment=moment, run="r1"))
+    one_node = board(
+        train(alone, lake, Settings(lake=lake.root, open_ports=True), moment=moment, run="r1")
+    )
     for name in ("xgboost", "lightgbm"):
         several = board(trained[1])[name]["validation"]
         for metric, near in {"roc_auc": 0.02, "log_loss": 0.03}.items():
@@ -98,7 +107,7 @@ def test_more_workers_than_cores_are_refused(declared, lake, gold, days, moment)
     )
     gold(lake, days)
     with pytest.raises(TrainingError, match="99 workers need a core each, and Ray has 2"):
-        train(asked, lake, Settings(lake=lake.root), moment=moment, run="r1")
+        train(asked, lake, Settings(lake=lake.root, open_ports=True), moment=moment, run="r1")
 
 
 def test_scores_of_the_model_are_probabilities(trained, wide, moment):
