@@ -1,6 +1,6 @@
 """What each worker of a Ray Train fit does: bins its own rows of gold batch by batch, and boosts.
 
-No worker holds its rows as numbers: a library keeps one byte of a cell, its bin. The workers agree
+No worker holds its rows as numbers: a library keeps the bins of cells. The workers agree
 on bins and on sums; each has the validation rows as a whole, so that all stop at the same round.
 """
 

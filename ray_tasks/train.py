@@ -140,10 +140,7 @@ def train(
     seconds = round(time.monotonic() - started, 3)
     result = replace(result, seconds=seconds, tables=tables)
     kept = history.keep(lake, result, moment=training.at, run=run, evaluated_at=datetime.now(UTC))
-    candidates.drop(lake, pipeline.name, moment=training.at.isoformat())
-    # The moment is trained: no run will ask again what became of its trials.
-    for each in journal.parent.glob(f"{moment}-*.jsonl"):
-        each.unlink(missing_ok=True)
+    _forget(lake, pipeline, moment=moment, searches=journal.parent)
     if not kept.made:  # another run trained for the moment meanwhile: what it told stands
         told = history.recall(lake, pipeline.name, moment.isoformat()) or result
         return replace(told, outcome=Outcome.ALREADY_DONE, seconds=seconds)
@@ -161,6 +158,14 @@ def main() -> None:
         return train(pipeline, lake, settings, moment=given.moment, run=given.run)
 
     command.run(parser, stage)
+
+
+def _forget(lake: Lake, pipeline: Pipeline, *, moment: date, searches: Path) -> None:
+    """The moment is trained: no run will ask again for Spark's candidates, or after its trials."""
+    at = pipeline.at(moment).astimezone(UTC)
+    candidates.drop(lake, pipeline.name, moment=at.isoformat())
+    for each in searches.glob(f"{moment}-*.jsonl"):
+        each.unlink(missing_ok=True)
 
 
 def _check_ports(pipeline: Pipeline, settings: Settings) -> None:
