@@ -101,8 +101,9 @@ def settings_page() -> str:
         "| variable | type | default | what it sets |",
         "|---|---|---|---|",
     ]
+    hints = get_type_hints(Settings, include_extras=True)
     for name, field in Settings.model_fields.items():
-        kind = _told(get_type_hints(Settings, include_extras=True)[name])
+        kind = _told(hints[name])
         default = "by the machine" if field.default_factory else _default(field)
         row = (f"`HEADRACE_{name.upper()}`", kind, default, field.description or "")
         lines.append(f"| {' | '.join(row)} |")

@@ -25,7 +25,7 @@ from headrace.spec import load
 from headrace.spec.model import Pipeline
 from ray_tasks.predict import Task, predict, schemas
 
-PIPELINE = """
+_SOURCES = """
 name: rides
 timezone: UTC
 sources:
@@ -46,7 +46,10 @@ sources:
     schema: {line: string, seats: int}
     key: [line]
     timeless: true
-checks:
+"""
+PIPELINE = (
+    _SOURCES
+    + """checks:
   rides:
     - expect_column_values_to_be_in_set: {column: line, value_set: {source: lines, column: line}}
 features:
@@ -57,6 +60,7 @@ target: {name: late, of: ends, value: delay > 15}
 split: {kind: time, validation: 1 days, test: 1 days}
 training: {algorithms: [logistic_regression], first: 2014-01-04, every: 31 days}
 """
+)
 LANDING = {
     "rides": "id,line,leaves\n1,red,2014-01-01 08:00:00\n",
     "ends": "id,leaves,delay,ended\n1,2014-01-01 08:00:00,20,2014-01-01 10:00:00\n",
@@ -99,28 +103,9 @@ def headrace(folder: Path, capsys: pytest.CaptureFixture[str]) -> Command:
 
 # A small lake with two scores, laid down by hand: no engine is needed to look at it.
 
-SCORED = """
-name: rides
-timezone: UTC
-sources:
-  rides:
-    path: landing/rides/*.csv
-    schema: {id: int, line: string, leaves: timestamp}
-    key: [id]
-    event_time: leaves
-  ends:
-    path: landing/ends/*.csv
-    schema: {id: int, leaves: timestamp, delay: int, ended: timestamp}
-    key: [id]
-    event_time: leaves
-    known_at: ended
-    references: rides
-  lines:
-    path: landing/lines/*.csv
-    schema: {line: string, seats: int}
-    key: [line]
-    timeless: true
-  weather:
+SCORED = (
+    _SOURCES
+    + """  weather:
     path: landing/weather/*.csv
     schema: {line: string, seen: timestamp, rain: double}
     key: [line, seen]
@@ -140,6 +125,7 @@ target: {name: late, of: ends, value: delay > 15}
 split: {validation: 1 days, test: 1 days}
 training: {algorithms: [logistic_regression], first: 2014-01-04, every: 31 days}
 """
+)
 DAY = date(2014, 1, 5)
 LINES = {
     "rides": [
