@@ -1,11 +1,12 @@
 """A year of daily runs on a small pipeline: does a day cost more when the past is longer?
 
-    python -P -m benchmarks.daily --days 365
+    python -P -m benchmarks.daily --days 365 --folder year
 
 Each day 200 orders and 200 visits come, 30 days of history are averaged, and the results of the day
 before become known. All days run in one Spark session: `ingest` and `check` of three sources, what
 is due, `features`. Prints medians of thirty days at a time. The lake is copied as it was on day 30;
 at the end both lakes take further days in turn, so that a noisy machine is as noisy to either.
+Stopped, and begun again with the same folder, it goes on where it was.
 """
 
 from __future__ import annotations
@@ -63,6 +64,7 @@ FIRST = datetime(2024, 1, 1, 8, tzinfo=UTC)
 ROWS = 200
 SPAN = 30  # days whose median is printed, and the past of the lake that is kept aside
 PAIRS = 15  # further days of either lake, in turn
+WARM = 2  # days that compile what is new to the session
 COLUMNS = ("ingest and check", "plan", "features", "processors")
 
 
@@ -71,6 +73,11 @@ class Site:
     """A folder with a pipeline, its landing files and its lake."""
 
     folder: Path
+
+    @property
+    def days(self) -> int:
+        """How many were delivered."""
+        return len(list((self.folder / "landing" / "orders").glob("*.csv")))
 
     def pass_day(self, spark: SparkSession, day: int) -> dict[str, float]:
         """Delivers a day and works it up; seconds by column."""
@@ -125,15 +132,17 @@ def main() -> None:
     """Prints a line for each thirty days, and how both lakes compare at the end."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--days", type=int, default=365)
+    parser.add_argument("--folder", type=Path, help="keeps both lakes; a temporary one otherwise")
     given = parser.parse_args()
     engine_environment()
     with tempfile.TemporaryDirectory() as name:
-        long, short = Site(Path(name) / "long"), Site(Path(name) / "short")
-        long.folder.mkdir()
+        folder = given.folder or Path(name)
+        long, short = Site(folder / "long"), Site(folder / "short")
+        long.folder.mkdir(parents=True, exist_ok=True)
         (long.folder / "pipeline.yaml").write_text(SPEC)
         with open_session(Settings(lake=long.folder / "lake")) as spark:
             days: list[dict[str, float]] = []
-            for day in range(given.days):
+            for day in range(long.days, given.days):
                 days.append(long.pass_day(spark, day))
                 if day + 1 == SPAN:
                     shutil.copytree(long.folder, short.folder)
@@ -141,14 +150,15 @@ def main() -> None:
                     print(f"day {day + 1:>4}: {_told(days[-SPAN:])}", flush=True)
             if given.days <= SPAN:
                 return
+            early, late = short.days, long.days
             pairs = [
-                (short.pass_day(spark, SPAN + each), long.pass_day(spark, given.days + each))
-                for each in range(PAIRS)
-            ]
-    print(f"after {SPAN} days: {_told([pair[0] for pair in pairs])}")
-    print(f"after {given.days} days: {_told([pair[1] for pair in pairs])}")
+                (short.pass_day(spark, early + each), long.pass_day(spark, late + each))
+                for each in range(PAIRS + WARM)
+            ][WARM:]
+    print(f"after {early} days: {_told([pair[0] for pair in pairs])}")
+    print(f"after {late} days: {_told([pair[1] for pair in pairs])}")
     for column in COLUMNS:
-        ratios = sorted(late[column] / early[column] for early, late in pairs)
+        ratios = sorted(long_past[column] / short_past[column] for short_past, long_past in pairs)
         low, middle, high = (ratios[round(at * (PAIRS - 1))] for at in (0.25, 0.5, 0.75))
         print(f"{column}: {middle:.2f} times (quartiles {low:.2f} to {high:.2f}, {PAIRS} pairs)")
 

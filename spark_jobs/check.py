@@ -100,7 +100,7 @@ def check(
     faults.point("check", "before_read")
     for batch in _to_judge(lake, name, landing):
         seen = version_of(lake.silver(name))
-        bronze = delta.read(spark, lake.bronze(name)).where(F.col("_batch") == batch.id)
+        bronze = delta.read(spark, lake.bronze(name), batch=batch.id)
         headers = {header_line(file.columns, source.delimiter) for file in batch.files}
         parsed = flagged(bronze, source, headers=headers, checks=checks).persist()
         try:
@@ -154,12 +154,12 @@ def check(
         rows=totals,
         seconds=time.monotonic() - started,
         tables={
-            layer: Table(path).version
+            layer: table.version
             for layer, path in (
                 ("silver", lake.silver(name)),
                 ("quarantine", lake.quarantine(name)),
             )
-            if Table.exists(path)
+            if (table := Table.if_exists(path))
         },
         detail={
             "batches": {batch: asdict(counts) for batch, counts in done.items()},
@@ -263,14 +263,10 @@ def publish(
     before = Table.if_exists(lake.quarantine(name))
     left = before.recorded(unit) if before else None
     if balance.quarantine or left:
-        raw = (
-            delta.read(spark, lake.bronze(name))
-            .where(F.col("_batch") == batch)
-            .select("_file_sha256", "_row", "_raw")
-        )
+        raw = delta.read(spark, lake.bronze(name), batch=batch)
         delta.write(
             rows.where(bad)
-            .join(raw, ["_file_sha256", "_row"])
+            .join(raw.select("_file_sha256", "_row", "_raw"), ["_file_sha256", "_row"])
             .select("_raw", *POSITION, failed_rules(), reasons(checks).alias("_reason")),
             lake.quarantine(name),
             unit=unit,

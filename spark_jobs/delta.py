@@ -43,6 +43,7 @@ def read(
     table: Path,
     *,
     version: int | None = None,
+    batch: str | None = None,
     bounds: Mapping[str, tuple[Any, Any]] | None = None,
 ) -> DataFrame:
     """A Delta table, at a version if one is given; its files are held against the log first.
@@ -51,13 +52,15 @@ def read(
         spark: The session.
         table: The table's folder.
         version: The newest if None.
+        batch: Only its rows; files without them are not opened.
         bounds: Column -> least and greatest value, both included; other rows are left out, and
             files that the log tells to have none of them are not opened.
 
     Raises:
         CorruptArtifact: A data file is missing, or is not the one that was committed.
     """
-    return _rows(spark, Table(table, version), bounds or {})
+    limits = {**(bounds or {}), **({"_batch": (batch, batch)} if batch else {})}
+    return _rows(spark, _opened(table, version), limits)
 
 
 def read_near(
@@ -75,7 +78,7 @@ def read_near(
     Raises:
         CorruptArtifact: A data file is missing, or is not the one that was committed.
     """
-    opened = Table(table, version)
+    opened = _opened(table, version)
     if len(opened.files) <= _FEW_FILES:
         return _rows(spark, opened, {})
     ends = [F.struct(F.min(column), F.max(column)).alias(column) for column in key]
@@ -85,6 +88,11 @@ def read_near(
     if any(None in pair for pair in bounds.values()):
         return _rows(spark, opened, {}).limit(0)
     return _rows(spark, opened, bounds)
+
+
+def _opened(table: Path, version: int | None) -> Table:
+    newest = Table.if_exists(table)
+    return newest if newest and version in {None, newest.version} else Table(table, version)
 
 
 def _rows(spark: SparkSession, table: Table, bounds: Mapping[str, tuple[Any, Any]]) -> DataFrame:
@@ -106,9 +114,14 @@ def _rows(spark: SparkSession, table: Table, bounds: Mapping[str, tuple[Any, Any
 
 
 def _may_hold(file: DataFile, bounds: Mapping[str, tuple[Any, Any]]) -> bool:
-    """Whether a file may have rows within bounds; texts are cut in the log, and not looked at."""
+    """Whether a file may have rows within bounds; long texts are cut in the log, and not seen."""
     for column, (least, greatest) in bounds.items():
-        smallest, largest = file.least.get(column), file.greatest.get(column)
+        if column == "_batch":
+            if file.batch not in {None, least}:
+                return False
+            continue
+        smallest = file.partition.get(column, file.least.get(column))
+        largest = file.partition.get(column, file.greatest.get(column))
         if smallest is None or largest is None or isinstance(smallest, str):
             continue
         if largest < _comparable(least, largest) or smallest > _comparable(greatest, smallest):

@@ -104,7 +104,7 @@ def build(
             "labelled": sum(interval.rows for interval in labels_only),
         },
         seconds=time.monotonic() - started,
-        tables={"gold": Table(gold).version} if Table.exists(gold) else {},
+        tables={"gold": made.version} if (made := Table.if_exists(gold)) else {},
         notes=tuple(notes),
     )
 

@@ -85,9 +85,7 @@ def ingest(
         outcome=Outcome.DONE if made else Outcome.ALREADY_DONE,
         rows={"read": rows, "files": sum(len(batch.files) for batch in landing.pending)},
         seconds=time.monotonic() - started,
-        tables={"bronze": Table(lake.bronze(name)).version}
-        if Table.exists(lake.bronze(name))
-        else {},
+        tables={"bronze": bronze.version} if (bronze := Table.if_exists(lake.bronze(name))) else {},
         notes=(
             *(f"set aside {file.name}: {file.problem}" for file in landing.new_problems),
             *(f"{file} is still growing: the next run takes it" for file in landing.growing),

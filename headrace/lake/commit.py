@@ -184,7 +184,7 @@ def commit(
     with exclusive(table):
         version = next_version(table, unit, recorded=recorded, repeatable=repeatable)
         if version is None:
-            return Committed(Table(table).version, made=False)
+            return Committed(version_of(table), made=False)
         if seen is not None and not _same_rows(table, seen):
             message = "the table changed since these rows were decided on"
             raise CommitConflict(message, table=table, hint="run again")
@@ -192,7 +192,7 @@ def commit(
         if gone:  # this run slept for days, and maintenance took them for a dead run's
             message = f"data files that were written are gone: {gone[0]}"
             raise CommitConflict(message, table=table, hint="run again")
-        current = Table.if_exists(table)
+        current = Table(table) if Table.exists(table) else None  # no shared one: it will change
         if current is not None:
             current = _with_columns(current, schema)
         properties = CommitProperties(
@@ -238,7 +238,7 @@ def commit(
             message = f"the commit failed: {error}"
             raise HeadraceError(message, table=table, hint="see the message above") from error
         faults.point(stage, "after_commit")
-        return Committed(Table(table).version, made=True)
+        return Committed(version_of(table), made=True)
 
 
 def sealed(

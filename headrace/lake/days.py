@@ -1,25 +1,19 @@
-"""How many rows of which batch stand on which day, file by file, and remembered.
-
-A data file never changes, so what it holds is worked out once: the cost of a day does not grow with
-the length of the past.
-"""
+"""How many rows of which batch stand on which day, file by file."""
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, time, timedelta
 from functools import cached_property
 from pathlib import Path
-from uuid import uuid4
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from headrace.lake import remembered
 from headrace.lake.fingerprint import digest
 from headrace.lake.table import DataFile, Table
 
@@ -27,8 +21,7 @@ _PORTION_ROWS = 1_000_000
 _EPOCH = date(1970, 1, 1)
 _MEANING = 1  # raised by hand when what is remembered changes
 
-_FIELDS = 4
-Entry = tuple[int, str, int | None, int]  # day, batch, day of the row it is about, rows
+_FIELDS = 4  # day, batch, day of the row it is about, rows
 
 
 @dataclass(frozen=True)
@@ -87,14 +80,16 @@ def days_of(table: Table | None, clock: Clock, *, cache: Path) -> Days:
     if table is None:
         return Days()
     named = digest(_MEANING, clock.columns, clock.zone, str(clock.at), clock.about)
-    remembered = cache / "days" / table.path.name / f"{named}.json"
-    known = _recalled(remembered)
-    new = [file for file in table.files if file.path not in known]
-    for portion in _portions(new):
-        known |= _entries(table, clock, portion)
-    if new:
-        paths = {file.path for file in table.files}
-        _remember(remembered, {path: told for path, told in known.items() if path in paths})
+
+    def entries(new: Sequence[DataFile]) -> dict[str, remembered.Rows]:
+        return {
+            path: rows
+            for portion in _portions(new)
+            for path, rows in _entries(table, clock, portion).items()
+        }
+
+    place = cache / "days" / table.path.name / f"{named}.json"
+    known = remembered.of_each(table.files, place, fields=_FIELDS, work=entries)
     counted: dict[date, Counter[str]] = {}
     referred: dict[date, set[date]] = {}
     for file in table.files:
@@ -106,7 +101,7 @@ def days_of(table: Table | None, clock: Clock, *, cache: Path) -> Days:
     return Days(counted, {day: frozenset(days) for day, days in referred.items()})
 
 
-def _entries(table: Table, clock: Clock, files: Sequence[DataFile]) -> dict[str, list[Entry]]:
+def _entries(table: Table, clock: Clock, files: Sequence[DataFile]) -> dict[str, remembered.Rows]:
     """What each of some files holds."""
     wanted = [*clock.columns, *([clock.about] if clock.about else [])]
     mixed = any(file.batch is None or file.rows is None for file in files)
@@ -133,10 +128,10 @@ def _entries(table: Table, clock: Clock, files: Sequence[DataFile]) -> dict[str,
         "batch": batches,
         "about": about,
     }
-    found: dict[str, list[Entry]] = {file.path: [] for file in files}
+    found: dict[str, remembered.Rows] = {file.path: [] for file in files}
     grouped = pa.table(held).group_by(list(held)).aggregate([([], "count_all")])
     for row in grouped.to_pylist():
-        entry = (row["day"], row["batch"], row["about"], row["count_all"])
+        entry = [row["day"], row["batch"], row["about"], row["count_all"]]
         found[files[row["file"]].path].append(entry)
     return found
 
@@ -163,27 +158,3 @@ def _portions(files: Sequence[DataFile]) -> Iterator[Sequence[DataFile]]:
         held.append(file)
     if held:
         yield held
-
-
-def _recalled(path: Path) -> dict[str, Collection[Entry]]:
-    try:
-        found = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return {}
-    sound = isinstance(found, dict) and all(
-        isinstance(held, list) and all(isinstance(e, list) and len(e) == _FIELDS for e in held)
-        for held in found.values()
-    )
-    return found if sound else {}
-
-
-def _remember(path: Path, held: Mapping[str, Collection[Entry]]) -> None:
-    """Writes what files hold; where that cannot be, it is worked out again the next time."""
-    part = path.with_name(f".{uuid4().hex}")
-    with suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            part.write_text(json.dumps(held, separators=(",", ":")))
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)

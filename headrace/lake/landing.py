@@ -17,13 +17,13 @@ from typing import NoReturn, TypeVar
 import pyarrow as pa
 
 from headrace.errors import UnreadableInput
-from headrace.lake import stores
+from headrace.lake import remembered, stores
 from headrace.lake.commit import append, application_id
 from headrace.lake.fingerprint import DIGEST_LENGTH, digest
 from headrace.lake.lines import Inspected
 from headrace.lake.paths import Lake
 from headrace.lake.stores import Place
-from headrace.lake.table import Table
+from headrace.lake.table import DataFile, Table
 
 STABLE_S = 2.0  # a file is taken when size and time stayed the same for so long
 
@@ -40,6 +40,7 @@ _FILES = pa.schema(
         ("seen_at", pa.timestamp("us", "UTC")),
     ]
 )
+_REMEMBERED = ("seen_at", "file", "size", "mtime_ns", "sha256", "columns", "problem", "batch")
 
 
 @dataclass(frozen=True)
@@ -133,11 +134,12 @@ def look(
     with ThreadPoolExecutor() as pool:
         files = list(pool.map(lambda found: _file(found, known, inspect), stable))
     silver = Table.if_exists(lake.silver(source))
-
-    def is_published(batch: str) -> bool:
-        return silver is not None and bool(silver.recorded(application_id(source, "check", batch)))
-
-    batches = {batch: is_published(batch) for entry in known.values() for batch in entry.batches}
+    done = silver.transactions if silver else {}
+    batches = {
+        batch: application_id(source, "check", batch) in done
+        for entry in known.values()
+        for batch in entry.batches
+    }
     published = {
         sha for sha, owners in _owners(known).items() if any(batches[owner] for owner in owners)
     }
@@ -203,17 +205,41 @@ _Found = tuple[Place, str, int, int]  # path, name, size, mtime_ns
 
 def _known(lake: Lake, source: str) -> dict[_Key, _Known]:
     table = Table.if_exists(lake.files)
+    if table is None:
+        return {}
+    files = [file for file in table.files if _may_hold(file, source)]
+
+    def told(new: Sequence[DataFile]) -> Mapping[str, remembered.Rows]:
+        return {file.path: _rows_of(table.arrow(files=[file]), source) for file in new}
+
+    place = lake.cache / "files" / f"{source}.json"
+    held = remembered.of_each(files, place, fields=len(_REMEMBERED), work=told)
     known: dict[_Key, _Known] = {}
-    rows = table.arrow().to_pylist() if table else []
-    for row in sorted(rows, key=lambda row: (row["seen_at"], row["file"])):
-        # A file that could not be opened may be readable now, with the same size and time.
-        if row["source"] != source or not row["sha256"]:
-            continue
-        key = (row["file"], row["size"], row["mtime_ns"])
+    rows = (row for file in files for row in held[file.path])
+    for _, name, size, mtime_ns, sha256, columns, problem, batch in sorted(
+        rows, key=lambda row: row[:2]
+    ):
+        key = (name, size, mtime_ns)
         before = known[key].batches if key in known else ()
-        batches = (*before, row["batch"]) if row["batch"] else before
-        known[key] = _Known(row["sha256"], tuple(row["columns"]), row["problem"], batches)
+        batches = (*before, batch) if batch else before
+        known[key] = _Known(sha256, tuple(columns), problem, batches)
     return known
+
+
+def _may_hold(file: DataFile, source: str) -> bool:
+    least, greatest = file.least.get("source", source), file.greatest.get("source", source)
+    return bool(least <= source <= greatest)
+
+
+def _rows_of(rows: pa.Table, source: str) -> remembered.Rows:
+    """The files of a source that could be opened; others may be readable now, though unchanged."""
+    return [
+        [row[name] for name in _REMEMBERED]
+        for each in rows.to_pylist()
+        if (row := each | {"seen_at": each["seen_at"].isoformat(timespec="microseconds")})
+        and row["source"] == source
+        and row["sha256"]
+    ]
 
 
 def _owners(known: Mapping[_Key, _Known]) -> dict[str, set[str]]:

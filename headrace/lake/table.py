@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
@@ -38,6 +38,8 @@ _VERIFIED = ds.ParquetFileFormat(
     default_fragment_scan_options=ds.ParquetFragmentScanOptions(page_checksum_verification=True)
 )
 _NAMED_DIGEST = re.compile(r"-([0-9a-f]{16})\.zstd\.parquet$")
+_LOG_FILE = re.compile(r"(\d{20})\.(json|checkpoint(?:\.[0-9a-f-]{36})?\.parquet)$")
+_RESTORE_LOG = "restore its folder _delta_log from a backup"
 BATCH_ROWS = 65_536
 _BUFFER = 2**18  # bytes read ahead of a column, where a file is read batch by batch
 _READ_FEATURES = {"timestampNtz"}  # others change what a data file means: some rows are deleted
@@ -85,6 +87,7 @@ class Table:
 
     def __init__(self, path: Path, version: int | None = None) -> None:
         self.path = path
+        self._refuse_an_emptied_log(version)
         try:
             with _log_of(path):
                 self.delta = DeltaTable(path.as_posix(), version=version)
@@ -96,35 +99,32 @@ class Table:
                 hint="`headrace run` makes the tables of a pipeline",
             ) from error
         self.version: int = self.delta.version()
-        self._refuse_an_emptied_log()
         features = set(self.delta.protocol().reader_features or ()) - _READ_FEATURES
         if features:
             message = f"the table needs readers that know {', '.join(sorted(features))}"
             raise UsageError(message, table=path, hint="write it anew without these features")
 
-    def _refuse_an_emptied_log(self) -> None:
+    def _refuse_an_emptied_log(self, version: int | None) -> None:
         """A commit file of no bytes, as a full disk leaves it, reads as a commit of nothing."""
-        with os.scandir(self.path / "_delta_log") as log:
-            emptied = sorted(
-                entry.name
-                for entry in log
-                if entry.name.endswith(".json") and not entry.stat().st_size
-            )
+        commits = (file for file in _log_files(self.path, version) if file.suffix == ".json")
+        emptied = [file.name for file in commits if not file.stat().st_size]
         if emptied:
             message = f"its log has a commit of no bytes: {emptied[0]}"
-            raise CorruptArtifact(
-                message, table=self.path, hint="restore its folder _delta_log from a backup"
-            )
+            raise CorruptArtifact(message, table=self.path, hint=_RESTORE_LOG)
 
     @staticmethod
     def exists(path: Path) -> bool:
         """Whether a Delta table stands at `path`."""
-        return (path / "_delta_log").is_dir() and DeltaTable.is_deltatable(path.as_posix())
+        return bool(_log_files(path))
 
     @classmethod
     def if_exists(cls, path: Path) -> Table | None:
-        """The newest version of the table at `path`, or None."""
-        return cls(path) if cls.exists(path) else None
+        """The newest version of the table at `path`, or None.
+
+        To open one costs some 10 ms, so it is shared for as long as its log stays as it is.
+        """
+        log = tuple((file.name, *_marks(file)) for file in _log_files(path))
+        return _newest(path, log) if log else None
 
     @cached_property
     def schema(self) -> pa.Schema:
@@ -141,13 +141,42 @@ class Table:
     def files(self) -> tuple[DataFile, ...]:
         """The data files of this version, sorted by path; read from the log alone."""
         with _log_of(self.path):
-            rows = pa.table(self.delta.get_add_actions(flatten=True)).to_pylist()
-        return tuple(sorted((_data_file(row) for row in rows), key=lambda file: file.path))
+            told = pa.table(self.delta.get_add_actions(flatten=True))
+        return tuple(sorted(_data_files(told), key=lambda file: file.path))
+
+    @cached_property
+    def transactions(self) -> Mapping[str, int]:
+        """Application transaction id -> the version recorded for it.
+
+        Read from the log at once: delta-rs tells of one id at a time, and reads it for each.
+        """
+        found: dict[str, int] = {}
+        files = _log_files(self.path, self.version)
+        commits = [int(file.stem) for file in files if file.suffix == ".json"]
+        if commits and commits != list(range(commits[0], self.version + 1)):
+            message = "its log lacks a commit between two others"
+            raise CorruptArtifact(message, table=self.path, hint=_RESTORE_LOG)
+        for file in files:
+            found |= self._transactions_of(file)
+        return found
+
+    def _transactions_of(self, file: Path) -> dict[str, int]:
+        try:
+            if file.suffix == ".json":
+                lines = actions_of(file, having='"txn"')
+                told = [line["txn"] for line in lines if "txn" in line]
+            else:
+                told = pq.read_table(file, columns=["txn"])["txn"].drop_null().to_pylist()
+            return {str(each["appId"]): int(each["version"]) for each in told}
+        except (OSError, pa.ArrowException, LookupError, TypeError, ValueError) as error:
+            message = f"the table's log cannot be read: {error!r}"
+            raise CorruptArtifact(
+                message, table=self.path, file=file.name, hint=_RESTORE_LOG
+            ) from error
 
     def recorded(self, unit: str) -> int | None:
         """The version recorded for an application transaction id, or None if it never committed."""
-        with _log_of(self.path):
-            return self.delta.transaction_version(unit)
+        return self.transactions.get(unit)
 
     def arrow(
         self,
@@ -339,14 +368,18 @@ def partition_texts(partition: Mapping[str, object]) -> dict[str, str | None]:
     return {name: None if value is None else str(value) for name, value in partition.items()}
 
 
-def actions_of(commit: Path) -> list[dict[str, Any]]:
+def actions_of(commit: Path, *, having: str = "") -> list[dict[str, Any]]:
     """What one commit of a log holds, line by line.
+
+    Args:
+        commit: A file of the log.
+        having: Only lines with this text.
 
     Raises:
         CorruptArtifact: It is not there, or a line is no JSON.
     """
     try:
-        return [json.loads(line) for line in commit.read_text().splitlines()]
+        return [json.loads(line) for line in commit.read_text().splitlines() if having in line]
     except (OSError, ValueError) as error:
         message = f"a commit of the log cannot be read: {error}"
         raise CorruptArtifact(
@@ -397,30 +430,61 @@ def _log_of(path: Path) -> Iterator[None]:
         if not isinstance(error, DeltaError) and type(error).__name__ != "PanicException":
             raise
         message = f"the table's log cannot be read: {error}"
-        raise CorruptArtifact(
-            message, table=path, hint="restore its folder _delta_log from a backup"
-        ) from error
+        raise CorruptArtifact(message, table=path, hint=_RESTORE_LOG) from error
 
 
-def _data_file(row: Mapping[str, Any]) -> DataFile:
-    def under(prefix: str) -> dict[str, Any]:
-        found = {
-            key.removeprefix(prefix): value for key, value in row.items() if key.startswith(prefix)
+@lru_cache(maxsize=64)
+def _newest(path: Path, _log: tuple[object, ...]) -> Table:
+    return Table(path)
+
+
+def _marks(file: Path) -> tuple[int, int, int]:
+    stat = file.stat()
+    return stat.st_size, stat.st_mtime_ns, stat.st_ino
+
+
+def _log_files(path: Path, version: int | None = None) -> list[Path]:
+    """What a version is read from, in order: the parts of the newest checkpoint, later commits."""
+    try:
+        names = sorted(os.listdir(path / "_delta_log"))  # noqa: PTH208 - a path of each costs more
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    found = [(name, int(match[1]), match[2]) for name in names if (match := _LOG_FILE.match(name))]
+    found = [each for each in found if version is None or each[1] <= version]
+    start = max((number for _, number, kind in found if kind != "json"), default=-1)
+    return [
+        path / "_delta_log" / name
+        for name, number, kind in found
+        if (number > start if kind == "json" else number == start)
+    ]
+
+
+def _data_files(told: pa.Table) -> Iterator[DataFile]:
+    """The data files of a log, column by column as delta-rs tells of them."""
+
+    def under(prefix: str) -> list[dict[str, Any]]:
+        columns = {
+            name.removeprefix(prefix): told[name].to_pylist()
+            for name in told.column_names
+            if name.startswith(prefix)
         }
-        return (
-            found
-            if prefix == "partition."
-            else {key: value for key, value in found.items() if value is not None}
-        )
+        if not columns:
+            return [{}] * told.num_rows
+        return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
-    return DataFile(
-        path=unquote(row["path"]),
-        size=row["size_bytes"],
-        rows=row.get("num_records"),
-        partition=under("partition."),
-        least=under("min."),
-        greatest=under("max."),
-    )
+    counts = told["num_records"].to_pylist() if "num_records" in told.column_names else None
+    partitions, least, greatest = under("partition."), under("min."), under("max.")
+    for i, (path, size) in enumerate(
+        zip(told["path"].to_pylist(), told["size_bytes"].to_pylist(), strict=True)
+    ):
+        yield DataFile(
+            path=unquote(path),
+            size=size,
+            rows=counts[i] if counts else None,
+            partition=partitions[i],
+            least={name: value for name, value in least[i].items() if value is not None},
+            greatest={name: value for name, value in greatest[i].items() if value is not None},
+        )
 
 
 def _within(file: DataFile, partitions: Mapping[str, Collection[Any]]) -> bool:

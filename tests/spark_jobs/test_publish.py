@@ -263,3 +263,17 @@ def test_a_commit_decided_on_an_older_silver_is_refused(trips):
     with pytest.raises(CommitConflict, match="changed since these rows were decided on"):
         delta.write(rows, silver, unit="trips/check/other", seen=NO_TABLE)
     assert len(trips.silver("trips")) == 1
+
+
+def test_a_batch_is_read_from_its_own_files(trips):
+    from spark_jobs import delta
+
+    for name in ("a.csv", "b.csv"):
+        trips.deliver("trips", name, f"{ord(name[0])},A,{NOON},1")
+        trips.publish("trips")
+    bronze = trips.lake.bronze("trips")
+    files = {file.batch: file.path for file in Table(bronze).files}
+    for batch, path in files.items():
+        rows = delta.read(trips.spark, bronze, batch=batch)
+        assert [row["_batch"] for row in rows.collect()] == [batch]
+        assert [each.rpartition("/")[2] for each in rows.inputFiles()] == [path]

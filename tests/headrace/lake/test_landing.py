@@ -15,7 +15,7 @@ import pyarrow as pa
 import pytest
 
 from headrace.errors import UnreadableInput
-from headrace.lake import Lake, append, application_id
+from headrace.lake import Lake, Table, append, application_id
 from headrace.lake.landing import Landing, batch_id, look, register
 from headrace.lake.lines import inspect
 
@@ -80,6 +80,26 @@ def test_a_published_batch_is_not_pending(feed: Feed):
     feed.publish_pending()
     landing = feed.look()
     assert (landing.pending, landing.published) == ((), 1)
+
+
+def test_what_the_table_of_files_holds_is_read_once(feed: Feed, monkeypatch: pytest.MonkeyPatch):
+    read: list[str] = []
+    arrow = Table.arrow
+
+    def counted(table: Table, *args, **kwargs):
+        read.extend(file.path for file in kwargs["files"])
+        return arrow(table, *args, **kwargs)
+
+    for day in (1, 2, 3):
+        feed.deliver(f"{day}.csv", f"k\n{day}\n")
+        feed.publish_pending()
+        monkeypatch.setattr(Table, "arrow", counted)
+        assert feed.look().published == day
+        monkeypatch.undo()
+    assert len(read) == len(set(read)) == 3
+    for remembered in feed.lake.cache.rglob("*.json"):
+        remembered.unlink()  # it may go at any time
+    assert (feed.look().published, feed.look().pending) == (3, ())
 
 
 def test_a_copy_and_a_touched_file_are_published_already(feed: Feed):
