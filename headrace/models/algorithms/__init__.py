@@ -6,15 +6,21 @@ import difflib
 
 from headrace.errors import UsageError
 from headrace.models.algorithms.algorithm import Algorithm, Task
-from headrace.models.algorithms.baseline import BEST_LOOKUP, CLASS_PRIOR, MEAN, MEDIAN
+from headrace.models.algorithms.baseline import (
+    BEST_COLUMN,
+    BEST_LOOKUP,
+    CLASS_PRIOR,
+    MEAN,
+    MEDIAN,
+)
 from headrace.models.algorithms.bayes import NAIVE_BAYES, QDA
 from headrace.models.algorithms.boosting import (
     ADABOOST,
-    CATBOOST,
     HIST_GRADIENT_BOOSTING,
     LIGHTGBM,
     XGBOOST,
 )
+from headrace.models.algorithms.catboost_trees import CATBOOST
 from headrace.models.algorithms.ensembles import BAGGING, BLENDING, STACKING, WEIGHTED_ENSEMBLE
 from headrace.models.algorithms.forests import DECISION_TREE, EXTRA_TREES, RANDOM_FOREST
 from headrace.models.algorithms.kernels import GAUSSIAN_PROCESS, SVM, SVM_NYSTROEM, SVR
@@ -45,6 +51,7 @@ CATALOGUE: tuple[Algorithm, ...] = (
     MEAN,
     MEDIAN,
     BEST_LOOKUP,
+    BEST_COLUMN,
     LINEAR_REGRESSION,
     POLYNOMIAL,
     RIDGE,

@@ -7,7 +7,6 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from headrace.errors import SetupError, TrainingError
 from headrace.models.algorithms.algorithm import (
     Algorithm,
     Budget,
@@ -33,9 +32,7 @@ from headrace.models.algorithms.estimators import (
 from headrace.models.algorithms.space import integer, log_int, log_uniform, uniform
 
 if TYPE_CHECKING:
-    import catboost
     import lightgbm
-    import pandas as pd
     import xgboost
 
     from headrace.evaluation.metrics import Floats, Metric
@@ -66,17 +63,6 @@ _XGBOOST_METRICS = {
     Task.MULTICLASS: {"log_loss": "mlogloss", "accuracy": "merror"},
     Task.REGRESSION: {"rmse": "rmse", "mae": "mae", "mape": "mape"},
 }
-_CATBOOST_METRICS = {
-    Task.BINARY: {
-        "log_loss": "Logloss",
-        "roc_auc": "AUC:hints=skip_train~false",
-        "pr_auc": "PRAUC:hints=skip_train~false",
-        "brier": "BrierScore",
-        "accuracy": "Accuracy",
-    },
-    Task.MULTICLASS: {"log_loss": "MultiClass", "accuracy": "Accuracy"},
-    Task.REGRESSION: {"rmse": "RMSE", "mae": "MAE", "mape": "MAPE"},
-}
 _LIGHTGBM_OBJECTIVES = {
     Task.BINARY: "binary",
     Task.MULTICLASS: "multiclass",
@@ -95,10 +81,10 @@ _LIGHTGBM_FIXED = {
     "verbosity": -1,
 }
 _XGBOOST_FIXED = {"nthread": 1, "tree_method": "hist", "verbosity": 0}
-_CATBOOST_FIXED = {"thread_count": 1, "allow_writing_files": False, "verbose": False}
 
 
-def _metric(names: dict[Task, dict[str, str]], task: Task, metric: Metric) -> str:
+def early_stopping_metric(names: dict[Task, dict[str, str]], task: Task, metric: Metric) -> str:
+    """A library's name of the metric, or that of the task's first where it has none for it."""
     of_task = names[task]
     return of_task.get(str(metric), next(iter(of_task.values())))
 
@@ -120,7 +106,7 @@ def lightgbm_arguments(
         "objective": _LIGHTGBM_OBJECTIVES[task],
         **parameters,
         "seed": seed,
-        "metric": _metric(_LIGHTGBM_METRICS, task, metric),
+        "metric": early_stopping_metric(_LIGHTGBM_METRICS, task, metric),
         **several,
     }
 
@@ -135,7 +121,7 @@ def xgboost_arguments(
         "objective": _XGBOOST_OBJECTIVES[task],
         **parameters,
         "seed": seed,
-        "eval_metric": _metric(_XGBOOST_METRICS, task, metric),
+        "eval_metric": early_stopping_metric(_XGBOOST_METRICS, task, metric),
         **several,
     }
 
@@ -318,94 +304,20 @@ def _predict_histograms(estimator: Mapping[str, Any], X: Matrix) -> Floats:
     return completed(estimator, softmax(np.hstack([np.zeros_like(total), total]) if two else total))
 
 
-def _fit_catboost(
-    train: Samples,
-    parameters: Parameters,
-    *,
-    seed: int,
-    validation: Samples | None,
-    metric: Metric,
-) -> Fitted:
-    """Boosts until the validation metric stands still; finally, for `n_estimators` rounds."""
-    try:
-        import catboost
-    except ModuleNotFoundError as error:
-        message = "catboost is not installed"
-        raise SetupError(message, hint="pip install 'headrace[catboost]'") from error
-    import numpy as np
-
-    if (train.y == train.y[0]).all():
-        message = "CatBoost learns nothing from a target of one value"
-        raise TrainingError(message, hint="look at the target and the split")
-    given: dict[str, Any] = {
-        **_CATBOOST_FIXED,
-        **parameters,
-        "random_seed": seed,
-        "eval_metric": _metric(_CATBOOST_METRICS, train.task, metric),
-    }
-    patience, end = ours(given)
-
-    class InTime:
-        def after_iteration(self, info: object) -> bool:
-            del info
-            return time.monotonic() < end
-
-    if train.task is Task.MULTICLASS:
-        given |= {"loss_function": "MultiClass", "classes_count": train.classes}
-
-    def data(part: Samples) -> catboost.Pool:
-        y = part.y if train.task is Task.REGRESSION else part.y.astype(np.int64)
-        frame = _frame(part.X, train.categorical)
-        return catboost.Pool(frame, y, weight=part.weight, cat_features=list(train.categorical))
-
-    kind = "Regressor" if train.task is Task.REGRESSION else "Classifier"
-    model = getattr(catboost, f"CatBoost{kind}")(**given)
-    if validation is None:
-        return Fitted(model.fit(data(train)))
-    model.fit(
-        data(train),
-        eval_set=data(validation),
-        early_stopping_rounds=patience,
-        callbacks=[InTime()],
-    )
-    return Fitted(model, found={"n_estimators": int(model.tree_count_)})
-
-
-def _frame(X: Matrix, categorical: tuple[int, ...]) -> pd.DataFrame:
-    """Numbers as they are, codes of categories as integers, a missing one as -1."""
-    import numpy as np
-    import pandas as pd
-
-    codes = {i: np.nan_to_num(X[:, i], nan=-1.0).astype(np.int64) for i in categorical}
-    return pd.DataFrame({i: codes.get(i, X[:, i]) for i in range(X.shape[1])})
-
-
-def _predict_catboost(estimator: catboost.CatBoost, X: Matrix) -> Floats:
-    import numpy as np
-
-    frame = _frame(X, tuple(estimator.get_cat_feature_indices()))
-    raw = estimator.predict(frame, prediction_type="RawFormulaVal", thread_count=1)
-    if raw.ndim > 1:
-        return softmax(raw)
-    if len(estimator.classes_) == 0:
-        return np.asarray(raw, dtype=np.float64)
-    return softmax(np.column_stack([np.zeros_like(raw), raw]))[:, 1].copy()
-
-
-_ALL = frozenset(Task)
-_CODES = Needs(categories="codes")
+ALL = frozenset(Task)
+CODES = Needs(categories="codes")
 _ROUNDS = Resource("rounds", "n_estimators")
 # Portfolios: `r...` and Large are of TabRepo's zero-shot portfolio (Salinas and Erickson 2024, as
 # in AutoGluon 1.0), TD are tuned defaults (Holzmueller et al. 2024, Better by Default). Digits are
 # cut, and a value beyond our space is drawn to its edge.
-_FLAT = "outside of the data it saw, a prediction stays at the nearest leaf's: no extrapolation"
+FLAT = "outside of the data it saw, a prediction stays at the nearest leaf's: no extrapolation"
 _SMALL = "hundreds of rows: a linear model, a forest or a kernel is as good and steadier"
 
 LIGHTGBM = Algorithm(
     name="lightgbm",
     title="LightGBM gradient boosting",
-    tasks=_ALL,
-    needs=_CODES,
+    tasks=ALL,
+    needs=CODES,
     fit=_fit_lightgbm,
     predict=_predict_lightgbm,
     save_as="lightgbm_text",
@@ -442,7 +354,7 @@ LIGHTGBM = Algorithm(
     ),
     family=Family.BOOSTING,
     when_not=_SMALL,
-    caveats=(_FLAT, "`linear_tree: true` and `extra_trees: true` may be given, too"),
+    caveats=(FLAT, "`linear_tree: true` and `extra_trees: true` may be given, too"),
     budget=Budget(rows=50_000_000, columns=20_000, cells=2_000_000_000),
     exports=("onnx",),
     licence="MIT",
@@ -453,8 +365,8 @@ LIGHTGBM = Algorithm(
 XGBOOST = Algorithm(
     name="xgboost",
     title="XGBoost gradient boosting",
-    tasks=_ALL,
-    needs=_CODES,
+    tasks=ALL,
+    needs=CODES,
     fit=_fit_xgboost,
     predict=_predict_xgboost,
     save_as="xgboost_json",
@@ -499,7 +411,7 @@ XGBOOST = Algorithm(
     ),
     family=Family.BOOSTING,
     when_not=_SMALL,
-    caveats=(_FLAT, "numbers are rounded to single precision"),
+    caveats=(FLAT, "numbers are rounded to single precision"),
     budget=Budget(rows=50_000_000, columns=20_000, cells=2_000_000_000),
     exports=("onnx",),
     licence="Apache-2.0",
@@ -507,47 +419,10 @@ XGBOOST = Algorithm(
     source="Chen and Guestrin 2016, XGBoost: A Scalable Tree Boosting System",
 )
 
-CATBOOST = Algorithm(
-    name="catboost",
-    title="CatBoost gradient boosting",
-    tasks=_ALL,
-    needs=_CODES,
-    fit=_fit_catboost,
-    predict=_predict_catboost,
-    save_as="catboost_cbm",
-    defaults={
-        "n_estimators": 500,
-        "learning_rate": 0.1,
-        "max_depth": 6,
-        "l2_leaf_reg": 3.0,
-    },
-    space={
-        "learning_rate": log_uniform(0.03, 0.3),
-        "max_depth": integer(4, 8),
-        "l2_leaf_reg": log_uniform(1.0, 10.0),
-    },
-    portfolio=(
-        {"learning_rate": 0.0686, "max_depth": 6, "l2_leaf_reg": 2.15},  # r177
-        {"learning_rate": 0.0494, "max_depth": 4, "l2_leaf_reg": 4.56},  # r137
-        {"learning_rate": 0.0329, "max_depth": 8, "l2_leaf_reg": 1.64},  # r86
-    ),
-    family=Family.BOOSTING,
-    when_not="fits must be quick: LightGBM and XGBoost take a fraction of the time",
-    caveats=(
-        _FLAT,
-        "refuses a target of one value",
-        "its file is read by its own library, unchecked: load it from a lake you trust",
-    ),
-    budget=Budget(rows=10_000_000, columns=5_000, cells=1_000_000_000),
-    extra="catboost",
-    licence="Apache-2.0",
-    source="Prokhorenkova et al. 2018, CatBoost: unbiased boosting with categorical features",
-)
-
 ADABOOST = Algorithm(
     name="adaboost",
     title="AdaBoost",
-    tasks=_ALL,
+    tasks=ALL,
     needs=Needs(categories="one_hot"),
     fit=_fit_adaboost,
     predict=predict_scikit,
@@ -560,7 +435,7 @@ ADABOOST = Algorithm(
     },
     family=Family.BOOSTING,
     when_not="targets are noisy: rows that cannot be learned gain ever more weight",
-    caveats=(_FLAT, "probabilities are rough: calibrate before using them"),
+    caveats=(FLAT, "probabilities are rough: calibrate before using them"),
     budget=Budget(rows=1_000_000, columns=5_000, cells=200_000_000),
     instead=("lightgbm",),
     exports=("onnx",),
@@ -571,8 +446,8 @@ ADABOOST = Algorithm(
 HIST_GRADIENT_BOOSTING = Algorithm(
     name="hist_gradient_boosting",
     title="Gradient boosting machine of scikit-learn",
-    tasks=_ALL,
-    needs=_CODES,
+    tasks=ALL,
+    needs=CODES,
     fit=_fit_histograms,
     predict=_predict_histograms,
     save_as="skops",
@@ -592,7 +467,7 @@ HIST_GRADIENT_BOOSTING = Algorithm(
     },
     family=Family.BOOSTING,
     when_not="LightGBM may be used: it is the same method, heeds categories and stops early",
-    caveats=(_FLAT, "categories enter as their codes, in order"),
+    caveats=(FLAT, "categories enter as their codes, in order"),
     budget=Budget(rows=10_000_000, columns=5_000, cells=1_000_000_000),
     instead=("lightgbm",),
     aliases=("gradient_boosting", "gbm"),
