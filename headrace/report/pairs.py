@@ -106,7 +106,7 @@ def _measured(pipeline: Pipeline, lake: Lake, *, before: str) -> Pairs | None:
     of = count(len({_interval(one) for one in files}), pipeline.interval)
     source = (
         f"Of numbers alone, from {count(len(values), 'row')} of {of} before {before}; "
-        "`headrace profile gold` looks at all rows, and at categories."
+        "a profile of gold would be of all rows, and of categories too."
     )
     return _drawn(names, told, source)
 

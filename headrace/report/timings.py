@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from headrace.report.records import Record, Records
-from headrace.report.wording import figure
+from headrace.report.wording import amount
 from headrace.stage import Outcome, StageResult
 
 # Counts of rows whose sum is what a stage worked through; the first that a stage has.
@@ -74,8 +74,8 @@ def scoring_cost(result: StageResult | None, core_hour_price: str | None) -> Sco
         return None
     taken, price = result.processor_seconds, ""
     if taken is not None and core_hour_price:
-        amount, currency = core_hour_price.split(" ")
-        price = f"{figure(float(amount) * taken / _HOUR_S * _PER / scored)} {currency}"
+        of_an_hour, currency = core_hour_price.split(" ")
+        price = f"{amount(float(of_an_hour) * taken / _HOUR_S * _PER / scored)} {currency}"
     per = None if taken is None else taken * _PER / scored
     return ScoringCost(result.seconds * _PER / scored, per, price)
 

@@ -51,8 +51,13 @@ FAULTS = {
         })()""",
     "a caption that is cut": """
         [...document.querySelectorAll('caption, figcaption')].filter(e => e.getClientRects().length)
-            .filter(e => e.getBoundingClientRect().right > innerWidth + 0.5)
-            .map(e => e.textContent.slice(0, 60))""",
+            .filter(e => {
+                const range = document.createRange();
+                range.selectNodeContents(e);
+                const around = e.closest('.scroll') || document.documentElement;
+                const end = around.getBoundingClientRect().right + 1;
+                return range.getBoundingClientRect().right > end;
+            }).map(e => e.textContent.slice(0, 60))""",
     "a place to scroll that the keyboard does not reach": """
         [...document.querySelectorAll('body *')].filter(e => e.scrollWidth > e.clientWidth + 1)
             .filter(e => ['auto', 'scroll'].includes(getComputedStyle(e).overflowX))

@@ -23,7 +23,7 @@ SCORED = StageResult(
 def test_a_thousand_scores_cost_their_part_of_a_core_hour():
     cost = scoring_cost(SCORED, "0.50 EUR")
     assert (cost.seconds, cost.processor_seconds) == (2.0, 3.6)
-    assert cost.price == "0.0005 EUR"
+    assert cost.price == "0.000500 EUR"
 
 
 def test_there_is_no_price_without_the_setting_or_without_a_measure():
@@ -38,7 +38,7 @@ def test_the_page_tells_time_rows_per_second_and_the_price(pipeline, lake, whole
     tell("score", "delays", **told, seconds=2.0, processor_seconds=3.6)
     page = " ".join(render(pipeline, lake, run=whole_run, core_hour_price="10 EUR").split())
     assert "Each 1,000 scores took 8:20 min of wall time and 15:00 min of processor time" in page
-    assert "which cost <b>2.5 EUR</b>" in page
+    assert "which cost <b>2.50 EUR</b>" in page
     assert '<td class="number">3.6 s</td> <td class="number">2</td></tr>' in page
     assert "EUR" not in render(pipeline, lake, run=whole_run)
 
