@@ -19,6 +19,7 @@ from headrace.evaluation.nested import OuterFold
 from headrace.evaluation.season import out_of_season
 from headrace.evaluation.selection import Selection, selection
 from headrace.lake import Lake
+from headrace.masking import hidden_of
 from headrace.models import registry
 from headrace.models.algorithms.algorithm import Parameters, Samples, Task
 from headrace.models.encoding import Encoding, Form
@@ -327,6 +328,7 @@ def _steady(training: Training, model: Model) -> Stability | None:
         train=examples.of(examples.parts.train),
         recent=examples.of(recent),
         y=examples.y[recent.rows],
+        hidden=hidden_of(training.pipeline, f"gold/{training.pipeline.name}"),
     )
 
 

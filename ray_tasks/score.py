@@ -12,10 +12,11 @@ from typing import Any
 
 from headrace import command, faults
 from headrace.errors import BalanceError, EngineLost, UsageError
-from headrace.evaluation.inspection.ranges import added, warnings
+from headrace.evaluation.inspection.ranges import added, masked, warnings
 from headrace.evaluation.inspection.stability import HELD
 from headrace.intervals import SCORE_VERSION
 from headrace.lake import DataFile, Lake, Table, application_id, commit
+from headrace.masking import hidden_of
 from headrace.models import registry
 from headrace.models.algorithms.algorithm import Task
 from headrace.models.model import check_features
@@ -123,10 +124,11 @@ def _outside(
 ) -> tuple[str, ...]:
     """Lines on features that leave the range their model has seen, and on far predictions."""
     lines: list[str] = []
+    hidden = hidden_of(pipeline, f"gold/{pipeline.name}")
     for model, parts in outside.items():
         told = registry.record(lake, pipeline.name, model)
         found = added([part.beyond for part in parts], rows=sum(part.scored for part in parts))
-        lines += warnings(found, algorithm=told["algorithm"])
+        lines += warnings(masked(found, hidden), algorithm=told["algorithm"])
         held, rows = (sum(getattr(part, name) for part in parts) for name in ("held", "scored"))
         if held:
             lines.append(

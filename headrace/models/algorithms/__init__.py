@@ -16,11 +16,11 @@ from headrace.models.algorithms.baseline import (
 from headrace.models.algorithms.bayes import NAIVE_BAYES, QDA
 from headrace.models.algorithms.boosting import (
     ADABOOST,
+    CATBOOST,
     HIST_GRADIENT_BOOSTING,
     LIGHTGBM,
     XGBOOST,
 )
-from headrace.models.algorithms.catboost_trees import CATBOOST
 from headrace.models.algorithms.ensembles import BAGGING, BLENDING, STACKING, WEIGHTED_ENSEMBLE
 from headrace.models.algorithms.forests import DECISION_TREE, EXTRA_TREES, RANDOM_FOREST
 from headrace.models.algorithms.kernels import GAUSSIAN_PROCESS, SVM, SVM_NYSTROEM, SVR

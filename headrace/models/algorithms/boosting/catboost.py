@@ -1,4 +1,4 @@
-"""CatBoost: gradient boosting of symmetric trees."""
+"""CatBoost, an extra."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from headrace.models.algorithms.algorithm import (
     Family,
     Fitted,
     Matrix,
+    Needs,
     Parameters,
     Samples,
     Task,
 )
-from headrace.models.algorithms.boosting import ALL, CODES, FLAT, early_stopping_metric, ours
+from headrace.models.algorithms.boosting.shared import FLAT, metric_named, ours
 from headrace.models.algorithms.estimators import softmax
 from headrace.models.algorithms.space import integer, log_uniform
 
@@ -37,6 +38,7 @@ _METRICS = {
     Task.MULTICLASS: {"log_loss": "MultiClass", "accuracy": "Accuracy"},
     Task.REGRESSION: {"rmse": "RMSE", "mae": "MAE", "mape": "MAPE"},
 }
+# One thread: equal arguments give equal trees.
 _FIXED = {"thread_count": 1, "allow_writing_files": False, "verbose": False}
 
 
@@ -63,7 +65,7 @@ def _fit(
         **_FIXED,
         **parameters,
         "random_seed": seed,
-        "eval_metric": early_stopping_metric(_METRICS, train.task, metric),
+        "eval_metric": metric_named(_METRICS, train.task, metric),
     }
     patience, end = ours(given)
 
@@ -117,8 +119,8 @@ def _predict(estimator: catboost.CatBoost, X: Matrix) -> Floats:
 CATBOOST = Algorithm(
     name="catboost",
     title="CatBoost gradient boosting",
-    tasks=ALL,
-    needs=CODES,
+    tasks=frozenset(Task),
+    needs=Needs(categories="codes"),
     fit=_fit,
     predict=_predict,
     save_as="catboost_cbm",
