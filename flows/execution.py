@@ -451,7 +451,10 @@ def demand_promotion(pipeline: Pipeline, lake: Lake) -> None:
         )
     if not newest.detail["decision"]["promoted"]:
         raise GateRefused(
-            newest.detail["decision"]["sentence"], hint="the report shows the figures"
+            newest.detail["decision"]["sentence"],
+            pipeline=pipeline.name,
+            trained=newest.units[0],
+            hint="nothing is broken, the champion stays; `headrace report` has the figures",
         )
 
 

@@ -58,8 +58,8 @@ def run(parser: argparse.ArgumentParser, stage: Stage) -> None:
             meter=Meter() if settings.works_here(name) else None,
         )
     except ValidationError as error:  # of the settings
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(f"{error}\n{UsageError.pointer()}\n")
         sys.exit(UsageError.exit_code)
     except HeadraceError as error:
-        sys.stderr.write(f"{type(error).__name__}: {error}\n")
+        sys.stderr.write(f"{type(error).__name__}: {error}\n{error.pointer()}\n")
         sys.exit(error.exit_code)

@@ -76,6 +76,8 @@ def perform(
         faults.point(stage, "after_return")
     except Exception as error:
         told = _told(error, stage, subject, is_full=_is_full(folder))
+        if isinstance(told, HeadraceError) and not told.where:
+            told.where = {"stage": stage, "of": subject}
         failure = Failure(stage, subject, type(told).__name__, str(told))
         with suppress(OSError):  # on a full disk, which is what is to be told
             _write(asdict(failure), folder / f"{_FAILED}{stage}-{subject}.json")
@@ -191,7 +193,10 @@ def _told(error: Exception, stage: str, subject: str, *, is_full: bool) -> Excep
         return error
     text = "\n".join(str(error).splitlines()[:_LINES_TOLD])
     failed: HeadraceError = StageFailed(
-        text, stage=stage, of=subject, hint="mend what it names, then run again"
+        text,
+        stage=stage,
+        of=subject,
+        hint="mend what it names, then run again; `headrace doctor` looks at Java, disk and memory",
     )
     return failed
 

@@ -56,13 +56,15 @@ def test_trainings_of_two_days_are_kept_apart(tmp_path):
     ]
 
 
-def test_a_failure_is_kept_in_its_own_words_and_raised_as_it_is(tmp_path):
+def test_a_failure_is_kept_in_its_own_words_with_its_stage_where_it_names_no_place(tmp_path):
     with pytest.raises(ChecksFailed, match="a rule was broken"):
         runs.perform(
             "check", "weather", failing(ChecksFailed("a rule was broken")), folder=tmp_path
         )
     assert runs.failures(tmp_path) == [
-        runs.Failure("check", "weather", "ChecksFailed", "a rule was broken")
+        runs.Failure(
+            "check", "weather", "ChecksFailed", "a rule was broken (stage check, of weather)"
+        )
     ]
     assert runs.results(tmp_path) == []
 
