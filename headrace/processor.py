@@ -11,7 +11,7 @@ from dataclasses import dataclass
 _EVERY_S = 0.5  # a process that ends is counted as far as it was seen last
 
 
-@dataclass
+@dataclass(eq=False)  # two stages may have taken the same
 class Spent:
     """What a stage has taken so far, in processor seconds."""
 
