@@ -19,7 +19,9 @@ import pyarrow as pa
 
 from headrace.evaluation.metrics import Floats, Metric
 from headrace.models.algorithms.algorithm import Parameters
-from headrace.models.algorithms.boosting import lightgbm_arguments, ours, xgboost_arguments
+from headrace.models.algorithms.boosting.lightgbm import lightgbm_arguments
+from headrace.models.algorithms.boosting.shared import ours
+from headrace.models.algorithms.boosting.xgboost import xgboost_arguments
 from headrace.models.encoding import Encoding
 from headrace.models.shards import Shard
 from headrace.models.target import Classes

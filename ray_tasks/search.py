@@ -176,7 +176,8 @@ def _nothing(plans: Sequence[Plan], tuning: Tuning) -> TrainingError:
         message = f"no trial ended within the limit of {tuning.time_limit:g} s"
         return TrainingError(message, hint="raise `training.search_time_limit`")
     message = f"every trial failed: {'; '.join(reasons) or 'no metric was finite'}"
-    return TrainingError(message, hint="see the parameters and the features")
+    hint = "mend what it names in `features` or `training`, or leave the algorithm out"
+    return TrainingError(message, hint=hint)
 
 
 def _best(plan: Plan) -> Searched:
