@@ -3,10 +3,10 @@
     python -P -m benchmarks.bigger --limit-mib 700
 
 The table is counted in single precision, training rows alone. The system holds the limit: each
-process of Ray, workers included, may have so much private memory (RLIMIT_DATA) and fails beyond it.
-Stacks of threads and what Python and its libraries take count as well; files that are mapped to be
-read do not, since the system drops them where memory is short. The peaks are of /proc, looked at
-four times a second.
+worker of Ray may have so much private memory (RLIMIT_DATA, set while it is still idle) and fails
+beyond it. Stacks of threads and what Python and its libraries take count as well; files that are
+mapped to be read do not, since the system drops them where memory is short. The peaks are of /proc,
+looked at ten times a second.
 """
 
 from __future__ import annotations
@@ -83,11 +83,11 @@ def write(root: Path, rows: int, columns: int) -> None:
         table = pa.table(
             {
                 "id": np.arange(each) + number * each,
-                **{f"x{i}": column for i, column in enumerate(X)},
-                "late": signal + rng.logistic(size=each) > 0,
                 "_target_known_at": known_at.take(pa.array(np.zeros(each, dtype=np.int64))),
                 "_fingerprint": pa.array(["f"]).take(pa.array(np.zeros(each, dtype=np.int64))),
                 "_labels": pa.array(["l"]).take(pa.array(np.zeros(each, dtype=np.int64))),
+                "late": signal + rng.logistic(size=each) > 0,
+                **{f"x{i}": column for i, column in enumerate(X)},
             }
         )
         files.append(stage_file(path, table, partition={"_interval": FIRST + timedelta(number)}))
@@ -96,36 +96,33 @@ def write(root: Path, rows: int, columns: int) -> None:
 
 
 @contextmanager
-def limited(most: int) -> Iterator[None]:
-    """Processes that are started within may have so many bytes of private memory each."""
-    data, stack = (
-        resource.getrlimit(kind) for kind in (resource.RLIMIT_DATA, resource.RLIMIT_STACK)
-    )
-    resource.setrlimit(resource.RLIMIT_DATA, (most, data[1]))
-    resource.setrlimit(resource.RLIMIT_STACK, (MIB, stack[1]))
+def small_stacks() -> Iterator[None]:
+    """Threads of processes that are started within reserve a MiB each, not eight."""
+    kept = resource.getrlimit(resource.RLIMIT_STACK)
+    resource.setrlimit(resource.RLIMIT_STACK, (MIB, kept[1]))
     try:
         yield
     finally:
-        resource.setrlimit(resource.RLIMIT_DATA, data)
-        resource.setrlimit(resource.RLIMIT_STACK, stack)
+        resource.setrlimit(resource.RLIMIT_STACK, kept)
 
 
-class Peaks(threading.Thread):
-    """The most memory that a process of a kind had at a time, and the most that stood in files.
+class Watch(threading.Thread):
+    """Limits each worker of Ray once it is there, and remembers the most that it had.
 
     Attributes:
-        private: `ray::` workers by name, to what the limit counts.
-        resident: The same, to what was in memory and of no file.
-        files: Of the temporary folder.
+        private: `ray::` workers by what they did, to the most private memory.
+        resident: The same, to the most that was in memory and of no file.
+        files: The most that stood in files of bins.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, most: int) -> None:
         super().__init__(daemon=True)
-        self._folder = folder
+        self._folder, self._most = folder, most
+        self._limited: set[int] = set()
         self.clear()
 
     def clear(self) -> None:
-        """Begins again."""
+        """Forgets what was seen."""
         self.private: dict[str, int] = {}
         self.resident: dict[str, int] = {}
         self.files = 0
@@ -137,14 +134,20 @@ class Peaks(threading.Thread):
                 with suppress(psutil.Error, OSError, IndexError):
                     name = (process.cmdline() or [""])[0][:40]
                     if name.startswith("ray::"):
-                        status = Path(f"/proc/{process.pid}/status").read_text()
-                        for kept, line in ((self.private, "VmData:"), (self.resident, "RssAnon:")):
-                            found = int(status.partition(line)[2].split()[0]) * 1024
-                            kept[name] = max(kept.get(name, 0), found)
+                        self._look(process.pid, name)
             with suppress(OSError):
                 bins = self._folder.glob("headrace-bins-*/*")
                 self.files = max(self.files, sum(file.stat().st_size for file in bins))
-            time.sleep(0.25)
+            time.sleep(0.1)
+
+    def _look(self, pid: int, name: str) -> None:
+        if pid not in self._limited:
+            resource.prlimit(pid, resource.RLIMIT_DATA, (self._most, self._most))
+            self._limited.add(pid)
+        status = Path(f"/proc/{pid}/status").read_text()
+        for kept, line in ((self.private, "VmData:"), (self.resident, "RssAnon:")):
+            found = int(status.partition(line)[2].split()[0]) * 1024
+            kept[name] = max(kept.get(name, 0), found)
 
 
 def main() -> None:
@@ -192,14 +195,14 @@ def fit_all(lake: Lake, given: argparse.Namespace) -> None:
     declared = pipeline(given.columns, given.workers)
     moment = FIRST + timedelta(days=DAYS)
     settings = Settings(lake=lake.root, ray_object_store_gib=0.1)
-    with limited(given.limit_mib * MIB):
+    watch = Watch(lake.root.parent, most=given.limit_mib * MIB)
+    watch.start()
+    with small_stacks():
         held = connected(settings)
         held.__enter__()
     try:
         from ray_tasks import parallel
 
-        peaks = Peaks(lake.root.parent)
-        peaks.start()
         examples = read(lake, declared, moment=moment)
         wide = parallel.shared_out(lake, declared, examples)
         print(f"learns from {wide.summary.rows:,} rows; one node read {examples.rows.num_rows:,}")
@@ -210,11 +213,11 @@ def fit_all(lake: Lake, given: argparse.Namespace) -> None:
             found = parallel.fit(wide, entry, declared, examples, moment=moment, storage=storage)
             told = ", ".join(f"{metric} {value:.4f}" for metric, value in found.values.items())
             print(f"{name}: {found.seconds:.0f} s; {told}")
-            for kind, most in sorted(peaks.private.items()):
-                resident = peaks.resident[kind] / MIB
+            for kind, most in sorted(watch.private.items()):
+                resident = watch.resident[kind] / MIB
                 print(f"  {kind}: {most / MIB:.0f} MiB private, {resident:.0f} of it resident")
-            print(f"  files of bins: {peaks.files / MIB:,.0f} MiB")
-            peaks.clear()
+            print(f"  files of bins: {watch.files / MIB:,.0f} MiB")
+            watch.clear()
     finally:
         held.__exit__(None, None, None)
         ray.shutdown()

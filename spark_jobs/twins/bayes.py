@@ -69,9 +69,9 @@ def _fitted(
     rows: DataFrame, columns: dict[str, Column], *, kind: str, alpha: float
 ) -> NaiveBayesModel:
     matrix = assembled(rows.withColumns(columns), [*columns])
-    return NaiveBayes(modelType=kind, smoothing=alpha, featuresCol=FEATURES, labelCol=LABEL).fit(
-        matrix
-    )
+    bayes = NaiveBayes(modelType=kind, smoothing=alpha, featuresCol=FEATURES, labelCol=LABEL)
+    model: NaiveBayesModel = bayes.fit(matrix)
+    return model
 
 
 def _tables(
