@@ -79,7 +79,8 @@ def named(lake: Lake, asked: str) -> str:
         nth = 1 if asked == LAST else 2
         if len(known) < nth:
             message = f"there are {len(known)} runs, and {asked!r} takes {nth}"
-            raise UsageError(message, lake=lake.root, hint="`headrace run` makes one")
+            hint = "`headrace run` makes the next, once there is something new to do"
+            raise UsageError(message, lake=lake.root, hint=hint)
         return known[-nth]
     found = [asked] if asked in known else [name for name in known if name.startswith(asked)]
     if len(found) != 1:
