@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from headrace.evaluation.intervals import Judged
 from headrace.evaluation.metrics import Floats
 from headrace.evaluation.season import Season, seasonal
-from headrace.models.algorithms import BEST_COLUMN
 from headrace.models.algorithms.algorithm import Task
+from headrace.models.algorithms.baseline import BEST_COLUMN
 
 if TYPE_CHECKING:
     from ray_tasks.contest import Training
