@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 _EVERY_S = 0.5  # a process that ends is counted as far as it was seen last
 
 
-@dataclass
+@dataclass(eq=False)  # two stages may have taken the same
 class Spent:
     """What a stage has taken so far, in processor seconds."""
 
@@ -53,7 +54,7 @@ class Meter:
         self._read = read or Processes()
         self._lock = threading.Lock()
         self._at_work: list[Spent] = []
-        self._before = 0.0
+        self._before = self._looked = 0.0
 
     @contextmanager
     def stage(self) -> Iterator[Spent]:
@@ -76,9 +77,11 @@ class Meter:
     def _watch(self, ended: threading.Event) -> None:
         while not ended.wait(_EVERY_S):
             with self._lock:
-                self._share()
+                if time.monotonic() - self._looked > _EVERY_S / 2:  # else another stage's watch did
+                    self._share()
 
     def _share(self) -> None:
+        self._looked = time.monotonic()
         now = self._read()
         for each in self._at_work:
             each.seconds += (now - self._before) / len(self._at_work)

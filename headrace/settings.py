@@ -29,6 +29,14 @@ def _folder(path: Path) -> Path:
 
 _OF_RAY = ("train", "score")  # the other stages are Spark's
 
+
+def _price(text: str) -> str:
+    if not re.fullmatch(r"\d+(\.\d+)? \S{1,12}", text):
+        message = f"{text!r} is not an amount, a space and a currency, such as 0.05 EUR"
+        raise ValueError(message)
+    return text
+
+
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
 
 # Set before an engine is imported: Ray reads its mode at import, the others theirs soon after.
@@ -97,9 +105,8 @@ class Settings(BaseSettings):
     reports_url: str | None = Field(
         None, description="where the folder `reports` of the lake is served, for links to pages"
     )
-    core_hour_price: str | None = Field(
+    core_hour_price: Annotated[str, AfterValidator(_price)] | None = Field(
         None,
-        pattern=r"^\d+(\.\d+)? \S{1,12}$",
         description="price of an hour of one core, with its currency, such as `0.05 EUR`; the page "
         "of a run then tells what scores cost",
     )

@@ -16,6 +16,7 @@ from headrace.evaluation.inspection.stability import Stability, kept_back, stabi
 from headrace.evaluation.intervals import LEVEL, Judged, judged
 from headrace.evaluation.metrics import Floats, Metric, measured
 from headrace.evaluation.nested import OuterFold
+from headrace.evaluation.season import out_of_season
 from headrace.evaluation.selection import Selection, selection
 from headrace.lake import Lake
 from headrace.masking import hidden_of
@@ -28,6 +29,7 @@ from headrace.spec.digest import digest_of
 from headrace.spec.model import Pipeline
 from ray_tasks.corrected import corrected
 from ray_tasks.examples import Examples
+from ray_tasks.naive import as_it_is, season_of, told
 from ray_tasks.search import Searched
 
 
@@ -146,9 +148,11 @@ def contest(training: Training, lake: Lake, searched: Sequence[Searched]) -> Con
     part = examples.parts.test
     blocks = examples.blocks(part)
     scores = {candidate: examples.predicted(model, part) for candidate, model in models.items()}
+    season = season_of(training)
+    naive = season.predicted(part, otherwise=scores[baseline.algorithm.name]) if season else {}
     found = judged(
         examples.y[part.rows],
-        scores,
+        {**scores, **naive},
         blocks=blocks.code,
         seed=training.pipeline.training.seed,
         task=examples.classes.task,
@@ -175,7 +179,13 @@ def contest(training: Training, lake: Lake, searched: Sequence[Searched]) -> Con
     )
     instead = name or baseline.algorithm.name
     decision = kept_back(decision, steady, instead=instead, champion=name is not None)
+    if season is not None:
+        best = decision.shipped if decision.promoted else winner.algorithm.name
+        notes = (*notes, told(season, training, found, {**scores, **naive}, candidate=best))
+        gain = found.gain(best, over=season.called, metric=metric)
+        decision = out_of_season(decision, gain, season, instead=instead, champion=name is not None)
     digest = champion.digest if champion else None
+    notes = (*notes, *as_it_is(training, baseline))
     return Contest(models, roles, found, decision, digest, notes, scores, steady)
 
 

@@ -292,7 +292,6 @@ def test_each_stage_tells_what_it_took_of_the_processors(user, first):
     taken = {one["name"]: one["processor_seconds"] for one in told if one["outcome"] == "done"}
     assert set(taken) == {"ingest", "check", "features", "train", "score"}
     assert all(seconds > 0.05 for seconds in taken.values())
-    assert sum(one["processor_seconds"] or 0 for one in told) < first.cpu_seconds
 
 
 def test_the_same_run_again_says_that_all_is_done(again):

@@ -11,11 +11,13 @@ from rich.console import Console
 from flows.execution import LOG, Execution, Request
 from flows.pipeline import _in_order, _is_transient, ingest, pipeline
 from flows.progress import progress
+from headrace import runs
 from headrace.errors import ChecksFailed, CommitConflict, EngineLost, Transient, UnreadableInput
 from headrace.lake import Lake, Table
 from headrace.lake.claims import Disk, claimed
 from headrace.settings import Settings
 from headrace.spec import load
+from headrace.stage import Outcome, StageResult
 
 
 @pytest.fixture
@@ -139,3 +141,35 @@ def test_progress_leaves_the_log_as_it_was():
     with progress(Console(file=io.StringIO())):
         assert LOG.level == logging.INFO
     assert (LOG.level, LOG.propagate, list(LOG.handlers)) == before
+
+
+def test_the_page_of_a_run_tells_what_scores_cost_at_the_price_of_the_settings(scored):
+    declared, lake = scored()
+    told = StageResult(
+        name="score",
+        subject="rides",
+        units=("2014-01-05",),
+        outcome=Outcome.DONE,
+        rows={"read": 2, "scored": 2, "refused": 0},
+        seconds=2.0,
+        processor_seconds=3.6,
+    )
+    runs.keep(told, lake.runs("r1"))
+    settings = Settings(lake=lake.root, core_hour_price="10 EUR")
+    page = Execution(Request(declared, settings, "r1")).report()
+    assert "which cost <b>5.00 EUR</b>" in page.read_text()
+    assert "2014-01-05: 2 rows, median" in page.read_text()
+
+
+@pytest.mark.parametrize(
+    ("stage", "is_measured"), [("check", False), ("train", True), ("score", True)]
+)
+def test_a_stage_on_a_cluster_is_not_measured(folder, stage, is_measured):
+    settings = Settings(lake=folder / "lake", spark_master="spark://host:7077")
+    execution = Execution(Request(load(folder / "pipeline.yaml"), settings, "r"))
+    result = execution._call(  # noqa: SLF001 - a stage of its own would need the cluster
+        stage,
+        "rides",
+        lambda: StageResult(name=stage, subject="rides", units=(), outcome=Outcome.DONE),
+    )
+    assert (result.processor_seconds is not None) is is_measured

@@ -31,6 +31,16 @@ def test_what_is_spent_while_two_stages_are_at_work_is_halved():
     assert (one.seconds, other.seconds) == (2 + 2 + 1, 2)
 
 
+def test_stages_that_have_taken_the_same_are_told_apart():
+    clock = Clock()
+    meter = Meter(clock)
+    with meter.stage() as one:
+        with meter.stage() as other:
+            clock.now += 2
+        clock.now += 1
+    assert (one.seconds, other.seconds) == (2, 1)
+
+
 def test_what_is_spent_between_stages_belongs_to_none():
     clock = Clock()
     meter = Meter(clock)

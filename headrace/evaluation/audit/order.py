@@ -18,13 +18,16 @@ ALIKE = 0.5  # of the neighbours that would differ by chance are alike
 TELLS = 0.8  # the AUC that an id must surely have
 FEWEST = 30  # rows of either class
 ALPHA = 0.001
+_ROWS_OF_A_NAME = 2  # on average; a key that numbers rows has one for each
 _RECUR = 0.9  # distinct ids by rows of a day
 
 
 def row_order(subject: Subject) -> list[Finding | NotJudged]:
     """Ids whose neighbours share the target, or whose digits or letters tell it.
 
-    Within each interval where there are intervals: from day to day a target may drift.
+    Within each interval where there are intervals: from day to day a target may drift. A text that
+    stands in many rows is the name of a place or a person. A number that does is judged by its
+    neighbours alone: it may count the rows of each day anew, or be the name of a shop.
     """
     places = subject.places
     if not enough(subject.y, places, least=FEWEST):
@@ -36,12 +39,21 @@ def row_order(subject: Subject) -> list[Finding | NotJudged]:
     found: list[Finding | NotJudged] = []
     day = _days(subject)
     for name, position in ids.items():
+        named = name in subject.cells and _names_more_than_rows(subject.cells[name])
+        if named and subject.cells[name].is_category:
+            continue  # of a place or a person: that it tells the target is no leak
         alike, low, pairs = _alike(position[places], subject.y[places], day[places])
         if low > ALIKE:
             found.append(_neighbours(name, alike, low, pairs, is_column=name in subject.cells))
-        elif name in subject.cells and (told := _parts(subject, name)) is not None:
+        elif name in subject.cells and not named and (told := _parts(subject, name)) is not None:
             found.append(_spelled(name, *told))
     return found
+
+
+def _names_more_than_rows(cells: Cells) -> bool:
+    """Whether a value stands in many rows: it names what the rows are about, day after day."""
+    known = cells.values[~np.isnan(cells.values)]
+    return len(known) > _ROWS_OF_A_NAME * len(np.unique(known))
 
 
 def _days(subject: Subject) -> Floats:

@@ -6,7 +6,13 @@ import difflib
 
 from headrace.errors import UsageError
 from headrace.models.algorithms.algorithm import Algorithm, Task
-from headrace.models.algorithms.baseline import BEST_LOOKUP, CLASS_PRIOR, MEAN, MEDIAN
+from headrace.models.algorithms.baseline import (
+    BEST_COLUMN,
+    BEST_LOOKUP,
+    CLASS_PRIOR,
+    MEAN,
+    MEDIAN,
+)
 from headrace.models.algorithms.bayes import NAIVE_BAYES, QDA
 from headrace.models.algorithms.boosting import (
     ADABOOST,
@@ -45,6 +51,7 @@ CATALOGUE: tuple[Algorithm, ...] = (
     MEAN,
     MEDIAN,
     BEST_LOOKUP,
+    BEST_COLUMN,
     LINEAR_REGRESSION,
     POLYNOMIAL,
     RIDGE,

@@ -1,4 +1,4 @@
-"""Baselines that every model has to beat: what is so of all rows, and the best look-up."""
+"""Baselines that every model has to beat: what is so of all rows, a look-up, a column as it is."""
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ _FEW = 64  # a number with at most so many values may be looked up by
 _MOST_VALUES = 2_000  # of a category
 _MOST_GROUPS = 200_000  # of a pair of columns
 _SMOOTHING = (1, 10, 100)  # rows of the overall mean added to each group
+_MOST_COLUMNS = 8  # of those that stand in for each other
+_OF_THE_MEDIAN = ("mae", "median_ae")  # the metrics whose best constant is the median
 
 
 def _fit_prior(
@@ -108,6 +110,51 @@ def _fit_lookup(
     smoothing = max(_SMOOTHING, key=lambda smoothing: gain(best, smoothing))
     estimator = _lookup(train, best, values=few, smoothing=smoothing)
     return Fitted(estimator, found={"columns": list(best), "smoothing": smoothing})
+
+
+def _fit_column(
+    train: Samples,
+    parameters: Parameters,
+    *,
+    seed: int,
+    validation: Samples | None,
+    metric: Metric,
+) -> Fitted:
+    """The columns of numbers that are nearer to the target than a constant is, the nearest first.
+
+    Where the first is missing, the next one that is known is taken, and the constant last.
+    """
+    constant = _fit_median if metric in _OF_THE_MEDIAN else _fit_prior
+    whole = constant(train, {}, seed=seed, validation=None, metric=metric)
+    otherwise = float(whole.estimator["prior"])
+    if validation is None:
+        given: Mapping[str, Any] = parameters  # found by an earlier fit
+        return Fitted({"columns": list(given.get("columns", ())), "otherwise": otherwise})
+    from headrace.evaluation.metrics import measured
+
+    def value(columns: list[int]) -> float:
+        score = _predict_column({"columns": columns, "otherwise": otherwise}, validation.X)
+        return measured(validation.y, score, validation.task)[metric]
+
+    least = value([])
+    gains = {
+        column: metric.gain(value([column]), least)
+        for column in range(train.X.shape[1])
+        if column not in train.categorical
+    }
+    better = [column for column, gain in gains.items() if gain > 0]
+    columns = sorted(better, key=lambda column: (-gains[column], column))[:_MOST_COLUMNS]
+    return Fitted({"columns": columns, "otherwise": otherwise}, found={"columns": columns})
+
+
+def _predict_column(estimator: dict[str, Any], X: Matrix) -> Floats:
+    import numpy as np
+
+    found = np.full(X.shape[0], estimator["otherwise"], dtype=np.float64)
+    for column in reversed(estimator["columns"]):
+        cells = np.asarray(X[:, column], dtype=np.float64)
+        found = np.where(np.isnan(cells), found, cells)
+    return found
 
 
 def _values(train: Samples, column: int) -> Floats:
@@ -250,4 +297,17 @@ BEST_LOOKUP = Algorithm(
     baseline=True,
     exports=("onnx",),
     source="Micci-Barreca 2001, A Preprocessing Scheme for High-Cardinality Categorical Attributes",
+)
+
+BEST_COLUMN = Algorithm(
+    name="best_column",
+    title="Best column as it is: of a lag, the naive or seasonal naive forecast",
+    tasks=frozenset({Task.REGRESSION}),
+    needs=Needs(categories="codes"),
+    fit=_fit_column,
+    predict=_predict_column,
+    save_as="json",
+    baseline=True,
+    exports=("onnx",),
+    source="Hyndman and Athanasopoulos 2021, Forecasting: Principles and Practice, section 5.2",
 )

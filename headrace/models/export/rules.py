@@ -38,6 +38,15 @@ def lookup(g: Graph, estimator: Mapping[str, Any], X: Value) -> Value:
     return g.op("Gather", means, g.integers(g.flat(place)), axis=0)
 
 
+def column(g: Graph, estimator: Mapping[str, Any], X: Value) -> Value:
+    """The first of the columns that is known, or the constant."""
+    found = g.each_row(X, np.array([estimator["otherwise"]], dtype=np.float64))
+    for place in reversed(estimator["columns"]):
+        cells = g.columns(X, [place])
+        found = g.op("Where", g.op("IsNaN", cells), found, cells)
+    return g.flat(found)
+
+
 def rules(g: Graph, estimator: Mapping[str, Any], X: Value) -> Value:
     """The value of the first rule that a row meets."""
     count = len(estimator["rules"])

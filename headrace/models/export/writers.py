@@ -14,6 +14,7 @@ WRITERS = {
     "mean": "rules.prior",
     "median": "rules.prior",
     "best_lookup": "rules.lookup",
+    "best_column": "rules.column",
     "linear_regression": "linear.linear",
     "polynomial": "linear.polynomial",
     "ridge": "linear.linear",

@@ -322,6 +322,35 @@ def test_rows_in_the_order_of_their_values_are_found():
     assert ("row_order", ("row",)) in leaks_of(found)
 
 
+@pytest.mark.parametrize("names", [np.arange(9), np.array(list("abcdefghi"))])
+def test_a_key_that_names_a_place_day_after_day_is_no_row_number(names):
+    days = 70
+    place, day = np.tile(np.arange(9), days), np.repeat(np.arange(days), 9)
+    size = np.array([0, 5, 1, 6, 2, 7, 3, 8, 4])[place]  # each is large or small for good
+    sold = size + np.random.default_rng(12).normal(0, 0.3, len(place))
+    rows = table(len(place), y=sold, place=names[place], day=pa.array(day))
+    told = Roles(
+        target="y", features=("a",), key=("place", "day"), interval="day", order=("place",)
+    )
+    found = audit(rows, roles=told, parts=parts_of(len(place)), task=Task.REGRESSION)
+    assert found.findings == ()
+
+
+def test_a_row_number_that_begins_anew_each_day_is_found():
+    rows, days = 40, 50
+    rng = np.random.default_rng(13)
+    sold = np.sort(rng.normal(size=(days, rows)), axis=1).ravel()
+    number, day = np.tile(np.arange(rows), days), np.repeat(np.arange(days), rows)
+    told = Roles(target="y", features=("a",), interval="day", order=("number",))
+    found = audit(
+        table(rows * days, y=sold, number=number, day=pa.array(day)),
+        roles=told,
+        parts=parts_of(rows * days),
+        task=Task.REGRESSION,
+    )
+    assert leaks_of(found) == {("row_order", ("number",))}
+
+
 def test_a_class_that_is_too_rare_is_not_judged_with_the_reason():
     states = np.where(np.arange(ROWS) % 60 == 0, "late", "early")
     found = of_task(Task.MULTICLASS, states)

@@ -71,6 +71,50 @@ def test_the_look_up_gives_the_shares_of_each_class():
     )
 
 
+def a_year_of_months(years, seed):
+    """Months of a place that has a season and grows: of each the month before, the year before."""
+    rng = np.random.default_rng(seed)
+    month = np.arange(12 * (years + 1))
+    sold = 100 + 60 * np.sin(2 * np.pi * month / 12) + 0.2 * month + rng.normal(0, 3, len(month))
+    now = np.arange(12, len(month))
+    lags = np.column_stack([rng.normal(size=len(now)), sold[now - 1], sold[now - 12]])
+    return Samples(lags, sold[now], (), Task.REGRESSION, 0)
+
+
+@pytest.mark.parametrize("metric", [Metric.MAE, Metric.RMSE, Metric.R2])
+def test_of_lags_the_best_column_is_that_of_the_season(metric):
+    train, validation = a_year_of_months(10, 1), a_year_of_months(3, 2)
+    entry = named("best_column")
+    trial = entry.fit(train, {}, seed=7, validation=validation, metric=metric)
+    assert trial.found["columns"][0] == 2
+    assert 0 not in trial.found["columns"]
+    later = a_year_of_months(3, 3)
+    final = entry.fit(train, trial.found, seed=7, validation=None, metric=metric).estimator
+    np.testing.assert_array_equal(entry.predict(final, later.X), later.X[:, 2])
+
+
+def test_where_the_best_column_is_missing_the_next_is_taken_and_the_constant_last():
+    X = np.array([[np.nan, 2.0, 1.0], [3.0, 2.0, 1.0], [np.nan, np.nan, np.nan]])
+    estimator = {"columns": [0, 2], "otherwise": 9.0}
+    assert named("best_column").predict(estimator, X).tolist() == [1.0, 3.0, 9.0]
+
+
+@pytest.mark.parametrize(("metric", "constant"), [(Metric.MAE, 2.0), (Metric.RMSE, 4.0)])
+def test_without_a_column_that_is_near_it_is_the_constant_of_the_metric(metric, constant):
+    y = np.array([1.0, 2.0, 9.0])
+    train = Samples(np.array([[500.0], [-70.0], [np.nan]]), y, (), Task.REGRESSION, 0)
+    found = named("best_column").fit(train, {}, seed=7, validation=train, metric=metric)
+    assert found.found == {"columns": []}
+    assert named("best_column").predict(found.estimator, train.X).tolist() == [constant] * 3
+
+
+def test_a_category_is_no_forecast():
+    codes = np.array([[1.0], [2.0], [9.0]])
+    train = Samples(codes, codes[:, 0], (0,), Task.REGRESSION, 0)
+    found = named("best_column").fit(train, {}, seed=7, validation=train, metric=Metric.MAE)
+    assert found.found == {"columns": []}
+
+
 def test_weights_count_as_rows_do():
     weight = RNG.integers(0, 3, ROWS)
     for name, task in CASES:

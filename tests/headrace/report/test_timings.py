@@ -61,7 +61,7 @@ def test_rows_of_a_training_are_those_of_all_parts(pipeline, lake, tell):
 
 @pytest.mark.parametrize("price", ["0.05", "EUR", "0,05 EUR", "0.05 EUR each", "-1 EUR"])
 def test_a_price_without_amount_and_currency_is_refused(price):
-    with pytest.raises(ValidationError):
+    with pytest.raises(ValidationError, match="an amount, a space and a currency"):
         Settings(core_hour_price=price)
 
 
