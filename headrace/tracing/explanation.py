@@ -6,15 +6,17 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
+from headrace.held import Release, everything, rows_of
 from headrace.intervals import SCORE_VERSION, features_due
 from headrace.lake import Lake, Table, digest
 from headrace.models import registry
 from headrace.models.contributions import Contributions, contributions
 from headrace.spec.model import Pipeline
 from headrace.tracing.behind import Behind, lines_behind
-from headrace.tracing.found import Scored
+from headrace.tracing.found import Scored, equal
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,25 @@ class Passed:
 
 
 @dataclass(frozen=True)
+class HeldScore:
+    """That a score was held.
+
+    Attributes:
+        reason: Why.
+        release: Who released it, if anyone has.
+        published: Whether it is among the scores.
+    """
+
+    reason: str
+    release: Release | None
+    published: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """The same as JSON values, but for the moment."""
+        return {**vars(self), "release": vars(self.release) if self.release else None}
+
+
+@dataclass(frozen=True)
 class Explanation:
     """Everything that is known of one score.
 
@@ -51,6 +72,9 @@ class Explanation:
         behind: The lines behind its features and its target.
         checks: The rules that their batches were held against.
         unchanged: Whether silver would give the same features today.
+        features: The features, in declared order.
+        target: The name of the target.
+        held: Why the score was held, and who released it; None where it was not.
     """
 
     pipeline: str
@@ -63,6 +87,7 @@ class Explanation:
     unchanged: bool
     features: tuple[str, ...]
     target: str
+    held: HeldScore | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The explanation as JSON values, but for dates."""
@@ -84,6 +109,7 @@ class Explanation:
             },
             "gold_version": scored.gold_version,
             "fingerprint": values["_fingerprint"],
+            "held": self.held.to_json() if self.held else None,
             "unchanged_since": self.unchanged,
             "features": [
                 {
@@ -129,21 +155,35 @@ def explain(pipeline: Pipeline, lake: Lake, scored: Scored, *, most: int) -> Exp
     """
     model = registry.load(lake, pipeline.name, scored.model)
     behind = tuple(lines_behind(pipeline, lake, scored, most=most))
-    held = [a for a in registry.promotions(lake, pipeline.name) if a.model == scored.model]
+    since = [a.moment for a in registry.promotions(lake, pipeline.name) if a.model == scored.model]
     names = pipeline.features.names
     used = [name for name in names if name in scored.features.schema.names]
     return Explanation(
         pipeline=pipeline.name,
         scored=scored,
         record=model.record,
-        since=held[0].moment.isoformat() if held else None,
+        since=since[0].isoformat() if since else None,
         added=contributions(model, scored.features),
         behind=behind,
         checks=tuple(_checks(lake, behind)),
         unchanged=_is_unchanged(pipeline, lake, scored),
         features=tuple(used),
         target=pipeline.target.name,
+        held=_held(pipeline, lake, scored),
     )
+
+
+def _held(pipeline: Pipeline, lake: Lake, scored: Scored) -> HeldScore | None:
+    rows = rows_of(lake, pipeline.name, day=scored.interval)
+    if rows is None:
+        return None
+    kinds = rows.schema
+    mine = equal(rows, {k: pa.scalar(v, kinds.field(k).type) for k, v in scored.key.items()})
+    unit = scored.interval.isoformat()
+    known = [each for each in everything(lake, pipeline.name) if each.unit == unit]
+    if not (mine.num_rows and known):
+        return None
+    return HeldScore(mine["_reason"][0].as_py(), known[0].release, known[0].published)
 
 
 def _is_unchanged(pipeline: Pipeline, lake: Lake, scored: Scored) -> bool:
