@@ -1,15 +1,18 @@
 """A table of twice the memory that all workers together may take, by XGBoost and LightGBM.
 
-    python -P -m benchmarks.bigger --rows 9200000 --limit-mib 700
+    python -P -m benchmarks.bigger --limit-mib 700
 
-The system holds the limit: each process of Ray, workers included, may have so much private memory
-(RLIMIT_DATA) and fails beyond it. Stacks of threads and what Python and its libraries take count as
-well. The peaks are of /proc, looked at four times a second.
+The table is counted in single precision, training rows alone. The system holds the limit: each
+process of Ray, workers included, may have so much private memory (RLIMIT_DATA) and fails beyond it.
+Stacks of threads and what Python and its libraries take count as well; files that are mapped to be
+read do not, since the system drops them where memory is short. The peaks are of /proc, looked at
+four times a second.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import resource
 import tempfile
@@ -32,6 +35,7 @@ from headrace.spec.model import Pipeline
 
 FIRST, DAYS, HELD_OUT = date(2013, 1, 1), 40, 4  # of the days, those to validate and test on
 MIB = 2**20
+_SINGLE = 4  # bytes
 
 
 def pipeline(columns: int, workers: int) -> Pipeline:
@@ -73,7 +77,7 @@ def write(root: Path, rows: int, columns: int) -> None:
     path, files, each = Lake(root).gold("rides"), [], rows // DAYS
     for number in range(DAYS):
         rng = np.random.default_rng(number)
-        X = rng.normal(size=(columns, each))
+        X = rng.standard_normal(size=(columns, each), dtype=np.float32)
         known_at = pa.array([datetime(2013, 1, 1, tzinfo=UTC)], pa.timestamp("us", "UTC"))
         signal = X[0] * X[1] + np.sin(3 * X[2]) + X[3]
         table = pa.table(
@@ -107,12 +111,24 @@ def limited(most: int) -> Iterator[None]:
 
 
 class Peaks(threading.Thread):
-    """The most private memory that a process of a kind had at a time: `ray::` workers by name."""
+    """The most memory that a process of a kind had at a time, and the most that stood in files.
 
-    def __init__(self) -> None:
+    Attributes:
+        private: `ray::` workers by name, to what the limit counts.
+        resident: The same, to what was in memory and of no file.
+        files: Of the temporary folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
         super().__init__(daemon=True)
+        self._folder = folder
+        self.clear()
+
+    def clear(self) -> None:
+        """Begins again."""
         self.private: dict[str, int] = {}
-        self.share: dict[str, int] = {}
+        self.resident: dict[str, int] = {}
+        self.files = 0
 
     def run(self) -> None:
         """Looks until the process ends."""
@@ -122,41 +138,44 @@ class Peaks(threading.Thread):
                     name = (process.cmdline() or [""])[0][:40]
                     if name.startswith("ray::"):
                         status = Path(f"/proc/{process.pid}/status").read_text()
-                        data = int(status.partition("VmData:")[2].split()[0]) * 1024
-                        self.private[name] = max(self.private.get(name, 0), data)
-                        pss = process.memory_full_info().pss
-                        self.share[name] = max(self.share.get(name, 0), pss)
+                        for kept, line in ((self.private, "VmData:"), (self.resident, "RssAnon:")):
+                            found = int(status.partition(line)[2].split()[0]) * 1024
+                            kept[name] = max(kept.get(name, 0), found)
+            with suppress(OSError):
+                bins = self._folder.glob("headrace-bins-*/*")
+                self.files = max(self.files, sum(file.stat().st_size for file in bins))
             time.sleep(0.25)
 
 
 def main() -> None:
     """Writes the table, limits Ray, fits each library, and prints what they took."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=9_200_000)
-    parser.add_argument("--columns", type=int, default=40)
+    parser.add_argument("--columns", type=int, default=100)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--limit-mib", type=int, default=700)
-    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--limit-mib", type=int, default=700, help="of each worker")
+    parser.add_argument("--times", type=float, default=2.0, help="the limits of all workers")
+    parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--algorithms", nargs="+", default=["xgboost", "lightgbm"])
     given = parser.parse_args()
+    training = given.times * given.workers * given.limit_mib * MIB / given.columns / _SINGLE
+    rows = math.ceil(training / (DAYS - HELD_OUT)) * DAYS
     # What a pool of memory keeps in reserve counts, too; threads beyond the one are of no use.
     os.environ |= {"ARROW_DEFAULT_MEMORY_POOL": "system", "MALLOC_ARENA_MAX": "2"}
     os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     engine_environment()
     with tempfile.TemporaryDirectory() as folder:
+        os.environ["TMPDIR"] = folder  # where workers keep their bins
         lake = Lake(Path(folder) / "lake")
-        writer = get_context("spawn").Process(
-            target=write, args=(lake.root, given.rows, given.columns)
-        )
+        writer = get_context("spawn").Process(target=write, args=(lake.root, rows, given.columns))
         writer.start()
         writer.join()
         table = Table(lake.gold("rides"))
-        size = given.rows * given.columns * 8
+        size = rows * (DAYS - HELD_OUT) / DAYS * given.columns * _SINGLE / MIB
         print(
-            f"{sum(file.rows or 0 for file in table.files):,} rows x {given.columns}: "
-            f"{size / MIB:,.0f} MiB in memory, "
-            f"{sum(file.size for file in table.files) / MIB:,.0f} on disk; {given.workers} workers "
-            f"of {given.limit_mib} MiB: {size / MIB / given.workers / given.limit_mib:.1f} times"
+            f"{rows:,} rows x {given.columns}; to learn from {size:,.0f} MiB in single precision, "
+            f"{sum(file.size for file in table.files) / MIB:,.0f} MiB of all on disk; "
+            f"{given.workers} workers of {given.limit_mib} MiB: "
+            f"{size / given.workers / given.limit_mib:.2f} times"
         )
         fit_all(lake, given)
 
@@ -179,7 +198,7 @@ def fit_all(lake: Lake, given: argparse.Namespace) -> None:
     try:
         from ray_tasks import parallel
 
-        peaks = Peaks()
+        peaks = Peaks(lake.root.parent)
         peaks.start()
         examples = read(lake, declared, moment=moment)
         wide = parallel.shared_out(lake, declared, examples)
@@ -192,10 +211,10 @@ def fit_all(lake: Lake, given: argparse.Namespace) -> None:
             told = ", ".join(f"{metric} {value:.4f}" for metric, value in found.values.items())
             print(f"{name}: {found.seconds:.0f} s; {told}")
             for kind, most in sorted(peaks.private.items()):
-                share = peaks.share.get(kind, 0) / MIB
-                print(f"  {kind}: {most / MIB:.0f} MiB private at most, {share:.0f} MiB as PSS")
-            peaks.private.clear()
-            peaks.share.clear()
+                resident = peaks.resident[kind] / MIB
+                print(f"  {kind}: {most / MIB:.0f} MiB private, {resident:.0f} of it resident")
+            print(f"  files of bins: {peaks.files / MIB:,.0f} MiB")
+            peaks.clear()
     finally:
         held.__exit__(None, None, None)
         ray.shutdown()

@@ -45,6 +45,7 @@ class Spent:
     cpu: float = 0.0
     useful: float = 0.0
     best: float = 0.0
+    trials: int = 0
     seen: dict[int, tuple[float, float]] = field(default_factory=dict)  # first and last look
 
     def line(self, cores: int) -> dict[str, float]:
@@ -55,6 +56,7 @@ class Spent:
             "useful_cpu_s": round(self.useful, 1),
             "beside_fits_per_useful": round(self.cpu / self.useful - 1, 3),
             "idle_per_useful": round(self.wall * cores / self.useful - 1, 3),
+            "trials": self.trials,
             "best": round(self.best, 5),
         }
 
@@ -99,7 +101,7 @@ def rows(count: int, seed: int) -> Samples:
     return Samples(X, (signal + rng.normal(size=count) > 0).astype(float))
 
 
-def by_ray(problem: Problem, trials: int, **options: str) -> Spent:
+def by_ray(problem: Problem, trials: int, **options: str | float) -> Spent:
     """The platform's own search."""
     from ray_tasks.search import search, shared
     from ray_tasks.tuning import Tuning
@@ -109,6 +111,7 @@ def by_ray(problem: Problem, trials: int, **options: str) -> Spent:
         tuning = Tuning(trials=trials, **options)  # type: ignore[arg-type]  # names of samplers and schedulers
         (found,) = search(held, reference=reference, tuning=tuning, storage=Path(folder) / "tune")
     spent.useful, spent.best = found.cpu, found.values[Metric.ROC_AUC]
+    spent.trials = found.trials
     return spent
 
 
@@ -143,7 +146,7 @@ def by_optuna(problem: Problem, trials: int) -> Spent:
     study = optuna.create_study(direction="maximize", sampler=sampler)
     study.optimize(value, n_trials=trials)
     spent.wall, spent.cpu = time.monotonic() - began, time.process_time() - cpu
-    spent.best = study.best_value
+    spent.best, spent.trials = study.best_value, trials
     return spent
 
 
@@ -153,6 +156,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--trials", type=int, default=40)
     parser.add_argument("--rows", type=int, default=20_000)
+    parser.add_argument("--limit", type=float, default=60.0, help="seconds of the limited search")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(lake=Path(folder) / "lake")
@@ -173,10 +177,14 @@ def main() -> None:
                     settings.cores,
                     lambda: by_ray(problem, given.trials, scheduler="rungs"),
                 ),
+                f"ray, limited to {given.limit:g} s": (
+                    settings.cores,
+                    lambda: by_ray(problem, 10_000, scheduler="none", time_limit=given.limit),
+                ),
             }
             for _ in range(given.rounds):
                 for name, (cores, run) in ways.items():
-                    told = {"way": name, "trials": given.trials, **run().line(cores)}
+                    told = {"way": name, **run().line(cores)}
                     print(json.dumps(told), flush=True)
 
 

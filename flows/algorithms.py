@@ -70,6 +70,7 @@ def _print_one(entry: dict[str, Any]) -> None:
         "when not": entry["when_not"],
         "budget": f"{budget}; more is refused"
         + (f", take {', '.join(entry['over_budget'])}" if entry["over_budget"] else ""),
+        "bigger than one node": ", ".join(f"by {engine}" for engine in entry["engines"]),
         "weights": "heeded" if entry["weights"] else "refused, unless all are equal or 0",
         "saved as": entry["saved_as"],
         "exports": ", ".join(entry["exports"]) or "none but its own format",

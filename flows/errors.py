@@ -129,5 +129,4 @@ def _document(told: _Told, exit_code: int) -> dict[str, Any]:
 def _print(kind: type[HeadraceError], name: str, message: str, hint: str = "") -> None:
     advice = f"\n  -> {escape(hint)}" if hint else ""
     ERR.print(f"[red]{name}[/]: {escape(message)}{advice}", soft_wrap=True, highlight=False)
-    told = f"{kind.code}: `headrace errors {kind.code}` tells the usual causes"
-    ERR.print(f"[dim]{told}[/]", soft_wrap=True, highlight=False)
+    ERR.print(f"[dim]{kind.pointer()}[/]", soft_wrap=True, highlight=False)

@@ -22,6 +22,7 @@ from headrace.lake import Lake, Table, application_id
 from headrace.lake.claims import Claim, Disk, claimed
 from headrace.lake.landing import Landing
 from headrace.ongoing import LOG
+from headrace.processor import Meter
 from headrace.settings import Settings
 from headrace.spec.model import Pipeline
 from headrace.stage import STAGES, Outcome, StageResult
@@ -66,6 +67,7 @@ class Execution:
         self.results: list[StageResult] = []
         self.set_aside: list[str] = []
         self.now = datetime.now(UTC)
+        self._meter = Meter()
         self._engines = ExitStack()
         self._session_held = ExitStack()
         self._lock = threading.Lock()
@@ -316,15 +318,23 @@ class Execution:
         """The stage `report`."""
         from headrace import report
 
-        return report.write(self.pipeline, self.lake, run=self.request.run)
+        return report.write(
+            self.pipeline,
+            self.lake,
+            run=self.request.run,
+            core_hour_price=self.request.settings.core_hour_price,
+        )
 
     def _call(self, stage: str, subject: str, work: Callable[[], StageResult]) -> StageResult:
         _told(stage, subject, "started")
         started = time.monotonic()
         folder = self.lake.runs(self.request.run)
         runs.describe(self.pipeline, folder)
+        meter = self._meter if self.request.settings.works_here(stage) else None
         try:
-            result = _in_a_thread(lambda: runs.perform(stage, subject, work, folder=folder))
+            result = _in_a_thread(
+                lambda: runs.perform(stage, subject, work, folder=folder, meter=meter)
+            )
         except Exception as error:
             why = str(error).partition("\n")[0]
             _told(stage, subject, f"failed after {time.monotonic() - started:.1f} s: {why}")
@@ -441,7 +451,10 @@ def demand_promotion(pipeline: Pipeline, lake: Lake) -> None:
         )
     if not newest.detail["decision"]["promoted"]:
         raise GateRefused(
-            newest.detail["decision"]["sentence"], hint="the report shows the figures"
+            newest.detail["decision"]["sentence"],
+            pipeline=pipeline.name,
+            trained=newest.units[0],
+            hint="nothing is broken, the champion stays; `headrace report` has the figures",
         )
 
 

@@ -22,16 +22,22 @@ app = typer.Typer()
 @app.command()
 def explain(
     words: Words = None,
+    *,
     interval: Interval = None,
     lines: Annotated[
         int, typer.Option(min=0, max=10_000, help="How many lines of each form to show.")
     ] = 3,
     lake: LakeFolder = None,
     as_json: AsJson = False,
+    show_pii: Annotated[
+        bool,
+        typer.Option("--show-pii", help="Show what is marked `pii`, and what is made of it."),
+    ] = False,
 ) -> None:
     """Tells where a score comes from: model, features and what each adds, raw lines, checks.
 
     As much of the key as tells one score from the others is enough. Starts no engine.
+    Values of columns that the pipeline marks `pii` are hidden.
 
     Example: `headrace explain pipeline.yaml carrier=UA flight=1712 --interval 2013-12-24`
     """
@@ -48,7 +54,7 @@ def explain(
         message = "it takes columns of the key, with their values"
         raise UsageError(message, hint=f"the key is {', '.join(key)}: `{key[0]}=...`")
     scored = find(pipeline, place, wanted.key, interval=wanted.interval)
-    found = explained(pipeline, place, scored, most=lines)
+    found = explained(pipeline, place, scored, most=lines, show_pii=show_pii)
     if as_json:
         emit(found.to_json())
         return
@@ -57,7 +63,7 @@ def explain(
     _print_features(found)
     _print_lines(found)
     _print_checks(found)
-    again = told(scored.key)
+    again = told(found.key)
     if scored.is_held:
         next_step(
             f"if it is right, `headrace release {wanted.file} {scored.interval} --by NAME "
@@ -73,7 +79,7 @@ def _print_score(found: Explanation) -> None:
     from headrace.tracing.found import told
 
     scored, told_of = found.scored, found.to_json()
-    OUT.print(f"[bold]{escape(told(scored.key))}[/], {scored.interval}, {found.pipeline}")
+    OUT.print(f"[bold]{escape(told(found.key))}[/], {scored.interval}, {found.pipeline}")
     values = {k: v for k, v in told_of["score"].items() if k != "probabilities"}
     when = f", {scored.committed.at:%Y-%m-%d %H:%M:%S} UTC" if scored.committed else ""
     row = ", ".join(f"{name} {value!r}" for name, value in values.items())
@@ -122,7 +128,7 @@ def _print_features(found: Explanation) -> None:
     )
     for name in ("feature", "value", *([f"adds to the {added.scale}"] if added else [])):
         grid.add_column(name, overflow="fold", justify="left" if name == "feature" else "right")
-    values = scored.features.to_pylist()[0]
+    values = found.values
     names = list(found.features)
     if added:
         names.sort(key=lambda name: -abs(added.by_feature.get(name, 0.0)))

@@ -50,7 +50,8 @@ def export(
         found = sorted({each for each in known if each.startswith(model)}) or [model]
     if len(found) != 1:
         message = f"{model!r} is the beginning of {len(found)} models" if found else "no model yet"
-        raise UsageError(message, hint="`headrace models` lists them, `headrace run` makes one")
+        hint = "`headrace models` lists them, `headrace run` makes one"
+        raise UsageError(message, pipeline=pipeline.name, hint=hint)
     loaded = registry.load(place, pipeline.name, found[0])
     out.write_bytes(to_onnx(loaded))
     algorithm, size = loaded.recipe.algorithm, out.stat().st_size

@@ -66,6 +66,7 @@ def profile(
     """
     from headrace import profiles
     from headrace.lake import Lake, Table
+    from headrace.masking import hidden_of
     from headrace.report import write_profile
     from headrace.report.profiles import page_of
     from headrace.spec import load
@@ -84,7 +85,7 @@ def profile(
         rows = _made(declared, settings, place, table, standing.version, console=console)
     if rows is None:
         return
-    hidden = declared.hidden_of(table)
+    hidden = hidden_of(declared, table)
     rows = profiles.without_values(rows, hidden)
     found = profiles.arranged(rows)
     page = page_of(place, found)

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from headrace import runs
 from headrace.errors import HeadraceError, UsageError
 from headrace.lake import Lake
+from headrace.processor import Meter
 from headrace.settings import Settings
 from headrace.spec import load
 from headrace.spec.model import Pipeline
@@ -48,15 +49,17 @@ def run(parser: argparse.ArgumentParser, stage: Stage) -> None:
         subject = pipeline.name
         if "source" in given:
             pipeline.source(subject := given.source)
+        name = parser.prog.rpartition(".")[2]
         runs.perform(
-            parser.prog.rpartition(".")[2],
+            name,
             subject,
             lambda: stage(pipeline, lake, settings, given),
             folder=lake.runs(given.run),
+            meter=Meter() if settings.works_here(name) else None,
         )
     except ValidationError as error:  # of the settings
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(f"{error}\n{UsageError.pointer()}\n")
         sys.exit(UsageError.exit_code)
     except HeadraceError as error:
-        sys.stderr.write(f"{type(error).__name__}: {error}\n")
+        sys.stderr.write(f"{type(error).__name__}: {error}\n{error.pointer()}\n")
         sys.exit(error.exit_code)

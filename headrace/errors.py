@@ -73,6 +73,11 @@ class HeadraceError(Exception):
         text = f"{self.message} ({place})" if place else self.message
         return f"{text}\n  -> {self.hint}" if self.hint else text
 
+    @classmethod
+    def pointer(cls) -> str:
+        """The last line of what is told: the code, and where more stands."""
+        return f"{cls.code}: `headrace errors {cls.code}` tells the usual causes"
+
     def __reduce__(self) -> tuple[Any, ...]:
         # Ray returns errors across processes: keyword context must survive pickle.
         return _restored, (type(self), self.message, self.hint, self.where)
@@ -241,6 +246,7 @@ class GateRefused(Terminal):
     exit_code = 3
     causes = (
         "the gain over the best baseline or the champion is within noise",
+        "a forecast that does not beat its series as it was a day, a week or a year ago",
         "there was no training yet",
     )
     mend = (

@@ -273,7 +273,8 @@ def _code(pipeline: Pipeline, index: int) -> str:
         found = find_spec(module)
     except Exception as error:  # whatever the package around it does when it is imported
         message = f"module {module!r} cannot be imported: {error}"
-        raise FeatureError(message, at=place, hint="mend it") from error
+        hint = f"mend the module; `python -c 'import {module}'` shows what is wrong with it"
+        raise FeatureError(message, at=place, hint=hint) from error
     if found is None or found.origin is None or not Path(found.origin).is_file():
         message = f"no module {module!r} with a file of its own can be imported"
         raise FeatureError(

@@ -6,17 +6,18 @@ import csv
 import io
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow.compute as pc
 
 from headrace import runs
 from headrace.lake import Lake, Table
+from headrace.spec.expressions import columns_of
 
 if TYPE_CHECKING:
-    from headrace.spec.model import Source
+    from headrace.spec.model import Pipeline, Source
 
 MASK = "•••"
 HIDDEN = f"{MASK} (hidden: the line holds columns marked pii, and cannot be cut into cells)"
@@ -85,6 +86,44 @@ class Mask:
             return HIDDEN
         shown = {name: self.value(name, value) for name, value in told.items()}
         return json.dumps(shown, ensure_ascii=False)
+
+
+def hidden_of(pipeline: Pipeline, table: str) -> frozenset[str]:
+    """The columns of a table, such as `silver/weather`, whose values are not shown.
+
+    Of gold they are what any source marks, by name, and the features that are made of it, be it by
+    an expression, a look-up, a latest row or an aggregate. What a step adds is shown: nobody knows
+    what it is made of.
+    """
+    layer, _, name = table.partition("/")
+    if layer != "gold":
+        return frozenset(pipeline.sources[name].pii)
+    by_name = {column for source in pipeline.sources.values() for column in source.pii}
+    return frozenset({*by_name, *_made_of_marked(pipeline)})
+
+
+def _made_of_marked(pipeline: Pipeline) -> Iterator[str]:
+    features, sources = pipeline.features, pipeline.sources
+
+    def uses(sql: str | None, *of: str | None) -> bool:
+        marked = {column.lower() for each in of if each for column in sources[each].pii}
+        return bool(sql and marked) and not marked.isdisjoint(columns_of(str(sql)))
+
+    yield from (name for name, sql in features.columns.items() if uses(sql, features.rows))
+    for joined in (features.lookups, features.latest):
+        for called, form in joined.items():
+            marked = sources[form.source(called)].pii
+            yield from (name for name, column in form.columns.items() if column in marked)
+    for name, grouped in features.grouped.items():
+        if uses(grouped.value, grouped.of, sources[grouped.of].references):
+            yield name
+
+
+def masked(row: Mapping[str, Any], hidden: Collection[str]) -> dict[str, Any]:
+    """A row with the mask in place of what is hidden; nulls stay."""
+    return {
+        name: MASK if name in hidden and value is not None else value for name, value in row.items()
+    }
 
 
 def recorded(lake: Lake, source: str) -> Mask:

@@ -10,7 +10,7 @@ import shutil
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -21,6 +21,7 @@ from headrace.errors import EngineLost, HeadraceError, StageFailed
 from headrace.stage import StageResult
 
 if TYPE_CHECKING:
+    from headrace.processor import Meter
     from headrace.spec.model import Pipeline
 
 LIBRARIES = (
@@ -50,19 +51,33 @@ def new_name() -> str:
 
 
 def perform(
-    stage: str, subject: str, work: Callable[[], StageResult], *, folder: Path
+    stage: str,
+    subject: str,
+    work: Callable[[], StageResult],
+    *,
+    folder: Path,
+    meter: Meter | None = None,
 ) -> StageResult:
     """Calls a stage and keeps its result in the run's folder, or why it failed.
+
+    Args:
+        stage: Its name.
+        subject: The source or pipeline.
+        work: The call.
+        folder: Of the run.
+        meter: Of processor time; none where the work is done on other machines.
 
     Raises:
         StageFailed: An engine refused the work, in the words of that engine.
         Exception: What the stage itself raises.
     """
     try:
-        result = work()
+        result = _measured(work, meter)
         faults.point(stage, "after_return")
     except Exception as error:
         told = _told(error, stage, subject, is_full=_is_full(folder))
+        if isinstance(told, HeadraceError) and not told.where:
+            told.where = {"stage": stage, "of": subject}
         failure = Failure(stage, subject, type(told).__name__, str(told))
         with suppress(OSError):  # on a full disk, which is what is to be told
             _write(asdict(failure), folder / f"{_FAILED}{stage}-{subject}.json")
@@ -145,6 +160,14 @@ def _libraries() -> dict[str, str]:
     return found
 
 
+def _measured(work: Callable[[], StageResult], meter: Meter | None) -> StageResult:
+    if meter is None:
+        return work()
+    with meter.stage() as spent:
+        result = work()
+    return replace(result, processor_seconds=round(spent.seconds, 3))
+
+
 def _told(error: Exception, stage: str, subject: str, *, is_full: bool) -> Exception:
     """The error itself, or what an engine's own exception, or a full disk, comes to.
 
@@ -170,7 +193,10 @@ def _told(error: Exception, stage: str, subject: str, *, is_full: bool) -> Excep
         return error
     text = "\n".join(str(error).splitlines()[:_LINES_TOLD])
     failed: HeadraceError = StageFailed(
-        text, stage=stage, of=subject, hint="mend what it names, then run again"
+        text,
+        stage=stage,
+        of=subject,
+        hint="mend what it names, then run again; `headrace doctor` looks at Java, disk and memory",
     )
     return failed
 

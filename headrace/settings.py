@@ -27,6 +27,8 @@ def _folder(path: Path) -> Path:
     return absolute
 
 
+_OF_RAY = ("train", "score")  # the other stages are Spark's
+
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
 
 # Set before an engine is imported: Ray reads its mode at import, the others theirs soon after.
@@ -95,9 +97,20 @@ class Settings(BaseSettings):
     reports_url: str | None = Field(
         None, description="where the folder `reports` of the lake is served, for links to pages"
     )
+    core_hour_price: str | None = Field(
+        None,
+        pattern=r"^\d+(\.\d+)? \S{1,12}$",
+        description="price of an hour of one core, with its currency, such as `0.05 EUR`; the page "
+        "of a run then tells what scores cost",
+    )
     short_runs: bool = Field(
         False, description="tune the JVM for runs of under a minute (tests and samples)"
     )
+
+    def works_here(self, stage: str) -> bool:
+        """Whether a stage does all its work on this machine, and none of it on a cluster."""
+        engine = self.ray_address if stage in _OF_RAY else self.spark_master
+        return engine.startswith("local")
 
 
 def _memory_gib() -> float:

@@ -52,6 +52,9 @@ class StageResult:
         outcome: DONE, or ALREADY_DONE where there was nothing to do.
         rows: Named row counts, such as read, silver, quarantine, duplicates.
         seconds: Wall time.
+        processor_seconds: Of this process and all it started, such as the JVM and Ray's workers; a
+            part of them where stages were at work side by side. None where it was not measured: by
+            an older version, or since the work was done on a cluster.
         tables: Table -> version it left.
         notes: Lines for people: files set aside, warnings, decisions.
         detail: What only this stage tells, JSON values only.
@@ -63,6 +66,7 @@ class StageResult:
     outcome: Outcome
     rows: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
+    processor_seconds: float | None = None
     tables: dict[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     detail: dict[str, Any] = field(default_factory=dict)

@@ -1,14 +1,15 @@
 """What each worker of a Ray Train fit does: bins its own rows of gold batch by batch, and boosts.
 
-No worker holds its rows as numbers: a library keeps the bins of cells. The workers agree
-on bins and on sums; each has the validation rows as a whole, so that all stop at the same round.
+No worker holds its rows as numbers. XGBoost keeps the bins of cells in files, in the worker's
+temporary folder, and maps them page by page; LightGBM keeps them in memory, a byte each. Workers
+agree on bins and on sums; each has all validation rows, so that all stop at the same round.
 """
 
 from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,9 @@ import pyarrow as pa
 
 from headrace.evaluation.metrics import Floats, Metric
 from headrace.models.algorithms.algorithm import Parameters
-from headrace.models.algorithms.boosting import lightgbm_arguments, ours, xgboost_arguments
+from headrace.models.algorithms.boosting.lightgbm import lightgbm_arguments
+from headrace.models.algorithms.boosting.shared import ours
+from headrace.models.algorithms.boosting.xgboost import xgboost_arguments
 from headrace.models.encoding import Encoding
 from headrace.models.shards import Shard
 from headrace.models.target import Classes
@@ -27,7 +30,13 @@ if TYPE_CHECKING:
     import lightgbm
     import xgboost
 
+Singles = np.ndarray[Any, np.dtype[np.float32]]
 MODEL = "model"  # the one file of a checkpoint
+_PAGE_CELLS = 4_000_000  # that XGBoost bins at a time; 16 MiB
+# LightGBM takes the bounds of its bins from so many cells of a worker, in three copies, and from
+# this many rows at least.
+_SAMPLE_CELLS, _SAMPLE_ROWS = 4_000_000, 20_000
+_SAMPLE_MOST = 200_000  # LightGBM's own default
 # What a model's text tells of the network of its fit, which differs from run to run.
 _NETWORK = re.compile(
     r"^\[(machines|local_listen_port|num_machines|machine_list_filename): .*\n", re.M
@@ -63,6 +72,19 @@ class Work:
         for batch, y in self.targets(shard):
             yield self.encoding.matrix(batch), y
 
+    def pages(self, shard: Shard) -> Iterator[tuple[Singles, Singles]]:
+        """As `blocks`, in single precision and in larger pieces, for what has a cost for each."""
+        held: list[tuple[Singles, Singles]] = []
+        cells = 0
+        for X, y in self.blocks(shard):
+            held.append((X.astype(np.float32), y.astype(np.float32)))
+            cells += X.size
+            if cells >= _PAGE_CELLS:
+                yield _joined(held)
+                held, cells = [], 0
+        if held:
+            yield _joined(held)
+
     def targets(self, shard: Shard) -> Iterator[tuple[pa.Table, Floats]]:
         """Rows and target of a share by batches, without classes that training did not have."""
         for batch in shard.batches():
@@ -73,6 +95,12 @@ class Work:
 
 def fit_xgboost(work: Work, rank: int) -> tuple[bytes, int]:
     """Fits this worker's part of the one model: its file, and the rounds."""
+    with tempfile.TemporaryDirectory(prefix="headrace-bins-") as folder:
+        return _fit_in_pages(work, rank, folder=Path(folder))
+
+
+def _fit_in_pages(work: Work, rank: int, *, folder: Path) -> tuple[bytes, int]:
+    """The matrices, which remove their files, are gone when it returns."""
     import xgboost
 
     given = xgboost_arguments(
@@ -83,12 +111,13 @@ def fit_xgboost(work: Work, rank: int) -> tuple[bytes, int]:
     rounds = given.pop("n_estimators")
     patience, _ = ours(given)
     bins = int(given.get("max_bin", 256))
-    train = _quantiles(work, work.train[rank], bins=bins, like=None)
+    train = _paged(work, work.train[rank], bins=bins, like=None, cache=folder / "train")
+    valid = _paged(work, work.validation, bins=bins, like=train, cache=folder / "validation")
     booster = xgboost.train(
         given,
         train,
         num_boost_round=rounds,
-        evals=[(_quantiles(work, work.validation, bins=bins, like=train), "validation")],
+        evals=[(valid, "validation")],
         early_stopping_rounds=patience,
         verbose_eval=False,
     )
@@ -106,6 +135,10 @@ def fit_lightgbm(work: Work, rank: int) -> tuple[bytes, int]:
         work.classes.task, work.classes.count, work.parameters, seed=work.seed, metric=work.metric
     )
     given |= get_network_params() | {"tree_learner": "data", "pre_partition": True}
+    # By rows it would hold the bins twice.
+    given |= {"force_row_wise": False, "force_col_wise": True}
+    sample = max(_SAMPLE_ROWS, _SAMPLE_CELLS // len(work.encoding.names))
+    given["bin_construct_sample_cnt"] = min(sample, _SAMPLE_MOST)
     rounds = given.pop("n_estimators")
     patience, _ = ours(given)
     train = _binned(work, work.train[rank], like=None)
@@ -142,41 +175,45 @@ def loop(config: Mapping[str, Any]) -> None:
         train.report({"rounds": rounds}, checkpoint=train.Checkpoint.from_directory(folder))
 
 
-def _quantiles(
-    work: Work, shard: Shard, *, bins: int, like: xgboost.QuantileDMatrix | None
-) -> xgboost.QuantileDMatrix:
+def _joined(blocks: Sequence[tuple[Singles, Singles]]) -> tuple[Singles, Singles]:
+    return np.concatenate([X for X, _ in blocks]), np.concatenate([y for _, y in blocks])
+
+
+def _paged(
+    work: Work, shard: Shard, *, bins: int, like: xgboost.DMatrix | None, cache: Path
+) -> xgboost.ExtMemQuantileDMatrix:
     import xgboost
 
     columns = len(work.encoding.names)
     kinds = ["c" if i in work.encoding.categorical else "q" for i in range(columns)]
 
-    class Blocks(xgboost.DataIter):
+    class Pages(xgboost.DataIter):
         """Reads the files anew for each of XGBoost's passes."""
 
         def __init__(self) -> None:
-            self._blocks = work.blocks(shard)
-            super().__init__(release_data=True)
+            self._pages = work.pages(shard)
+            super().__init__(cache_prefix=str(cache), release_data=True)
 
         def reset(self) -> None:
-            self._blocks = work.blocks(shard)
+            self._pages = work.pages(shard)
 
         def next(self, input_data: Callable[..., None]) -> bool:
-            block = next(self._blocks, None)
-            if block is None:
+            page = next(self._pages, None)
+            if page is None:
                 return False
-            X, y = block
-            input_data(data=X.astype(np.float32), label=y, feature_types=kinds)
+            X, y = page
+            input_data(data=X, label=y, feature_types=kinds)
             return True
 
-    return xgboost.QuantileDMatrix(
-        Blocks(), nthread=1, max_bin=bins, ref=like, enable_categorical=True
+    return xgboost.ExtMemQuantileDMatrix(
+        Pages(), nthread=1, max_bin=bins, ref=like, enable_categorical=True
     )
 
 
 def _binned(work: Work, shard: Shard, *, like: lightgbm.Dataset | None) -> lightgbm.Dataset:
     import lightgbm
 
-    target = np.concatenate([y for _, y in work.targets(shard)])
+    target = np.concatenate([y.astype(np.float32) for _, y in work.targets(shard)])
 
     class Rows(lightgbm.Sequence):
         """Reads on in the files for rows in order, which LightGBM asks for twice."""

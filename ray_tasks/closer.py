@@ -13,6 +13,7 @@ from headrace.evaluation.costs import Costs, Decisions
 from headrace.evaluation.curves import curves
 from headrace.evaluation.metrics import Floats
 from headrace.evaluation.reliability import outcomes, reliability
+from headrace.evaluation.spread import percentiles
 from headrace.models.algorithms.algorithm import Task
 from headrace.models.decision import ClassRule, Rule, ValueRule
 from headrace.models.model import Model
@@ -28,9 +29,10 @@ def closer(training: Training, met: Contest) -> dict[str, Any]:
 
     Returns:
         `calibration` of the winner, where there are classes; `costs` of all, where costs are
-        declared; `curves` of winner and baseline, where the target is true or false.
+        declared; `curves` of winner and baseline, where the target is true or false; `scored`, how
+        what is shipped scores the test part.
     """
-    examples, found = training.examples, {}
+    examples, found = training.examples, {"scored": _scored(training, met)}
     task = examples.classes.task
     if task is not Task.REGRESSION:
         found["calibration"] = _calibration(training, met)
@@ -44,6 +46,17 @@ def closer(training: Training, met: Contest) -> dict[str, Any]:
             if role in {"winner", "baseline"}
         }
     return found
+
+
+def _scored(training: Training, met: Contest) -> dict[str, Any]:
+    """What the table of scores would hold of the test part: how many, and their percentiles."""
+    examples, model = training.examples, met.shipped
+    score = met.scores[met.decision.shipped]
+    if examples.classes.task is Task.MULTICLASS:
+        score = score[np.arange(len(score)), _decision(examples, model, score)]
+    elif examples.classes.task is Task.REGRESSION:
+        score = _decision(examples, model, score)
+    return {"rows": len(score), "percentiles": percentiles(score)}
 
 
 def _calibration(training: Training, met: Contest) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from headrace.evaluation.metrics import Floats, Metric, measured
 from headrace.evaluation.nested import OuterFold
 from headrace.evaluation.selection import Selection, selection
 from headrace.lake import Lake
+from headrace.masking import hidden_of
 from headrace.models import registry
 from headrace.models.algorithms.algorithm import Parameters, Samples, Task
 from headrace.models.encoding import Encoding, Form
@@ -329,6 +330,7 @@ def _steady(training: Training, model: Model) -> Stability | None:
         train=examples.of(examples.parts.train),
         recent=examples.of(recent),
         y=examples.y[recent.rows],
+        hidden=hidden_of(training.pipeline, f"gold/{training.pipeline.name}"),
     )
 
 

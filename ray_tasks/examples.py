@@ -137,7 +137,11 @@ def read(lake: Lake, pipeline: Pipeline, *, moment: date) -> Examples:
     before = {day for day in (file.partition["_interval"] for file in gold.files) if day < moment}
     if not before:
         message = f"there are no features of days before {moment}"
-        raise TrainingError(message, table=gold.path, hint="run the stage `features` first")
+        raise TrainingError(
+            message,
+            table=gold.path,
+            hint="`headrace features FILE` builds them; or train at a later moment",
+        )
     features = pipeline.features.names
     key = pipeline.sources[pipeline.features.rows].key
     target = (pipeline.target.name, "_target_known_at")

@@ -6,6 +6,7 @@ from typing import Any
 
 from headrace.evaluation.inspection import Again, Rows, Subject, inspect
 from headrace.evaluation.splits import Part
+from headrace.masking import hidden_of
 from ray_tasks.contest import Contest, Training
 
 _SHARE = 0.15  # of the seconds that training took, for fits on parts and from other seeds
@@ -33,6 +34,7 @@ def inspected(training: Training, met: Contest, *, seconds: float) -> dict[str, 
         metric=training.metric,
         seed=pipeline.training.seed,
         labels=examples.labels,
+        hidden=hidden_of(pipeline, f"gold/{pipeline.name}"),
         **{part.name: _rows(training, part) for part in examples.parts},
     )
     train = training.train.get(model.encoding.form)

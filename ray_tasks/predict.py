@@ -119,7 +119,9 @@ def predict(task: Task) -> Predicted:
     stamp = pc.unique(rows.column("_fingerprint")).to_pylist()
     if len(stamp) != 1:
         message = f"the features of {task.day} have {len(stamp)} fingerprints"
-        raise CorruptArtifact(message, table=gold.path, hint="build the features again")
+        raise CorruptArtifact(
+            message, table=gold.path, hint="`headrace backfill FILE --stale` builds them again"
+        )
     stamps: dict[str, Any] = {
         "_model": task.model,
         "_fingerprint": digest(stamp[0], task.score_version),

@@ -12,10 +12,11 @@ from typing import Any
 
 from headrace import command, faults
 from headrace.errors import BalanceError, EngineLost, UsageError
-from headrace.evaluation.inspection.ranges import added, warnings
+from headrace.evaluation.inspection.ranges import added, masked, warnings
 from headrace.evaluation.inspection.stability import HELD
 from headrace.intervals import SCORE_VERSION
 from headrace.lake import DataFile, Lake, Table, application_id, commit
+from headrace.masking import hidden_of
 from headrace.models import registry
 from headrace.models.algorithms.algorithm import Task
 from headrace.models.model import check_features
@@ -136,11 +137,12 @@ def _outside(
 ) -> tuple[str, ...]:
     """Lines on features that leave the range their model has seen."""
     lines: list[str] = []
+    hidden = hidden_of(pipeline, f"gold/{pipeline.name}")
     for model, parts in outside.items():
         told = registry.record(lake, pipeline.name, model)
         rows = sum(part.scored + part.held for part in parts)
         found = added([part.beyond for part in parts], rows=rows)
-        lines += warnings(found, algorithm=told["algorithm"])
+        lines += warnings(masked(found, hidden), algorithm=told["algorithm"])
     return tuple(lines)
 
 
@@ -196,12 +198,14 @@ def _planned(
     for day in due:
         if not any(file.rows != 0 for file in files[day]):
             message = f"there are no features of {day}"
-            raise UsageError(message, table=gold.path, hint="run the stage `features` first")
+            raise UsageError(message, table=gold.path, hint="`headrace features FILE` builds them")
         alias = aliases.champion(at=pipeline.at(day))
         if alias is None:
             message = f"no model was champion yet on {day}"
             raise UsageError(
-                message, pipeline=pipeline.name, hint="run the stage `train` for an earlier moment"
+                message,
+                pipeline=pipeline.name,
+                hint="`headrace train FILE` makes one; `training.first` says for which day",
             )
         unit = unit_of(pipeline.name, day)
         before = ((table.recorded(unit) or 0) if table else 0 for table in (scores, *beside))
@@ -284,10 +288,16 @@ def _balanced(interval: _Interval, parts: Sequence[Predicted], gold: Table) -> N
         message = (
             f"{expected} rows in, {read} read, {out} scored, held or refused on {interval.day}"
         )
-        raise BalanceError(message, table=gold.path, hint="nothing of the day was committed")
+        raise BalanceError(
+            message,
+            table=gold.path,
+            hint="nothing of the day was committed; run again, and if it stays, please report it",
+        )
     if len({part.fingerprint for part in parts}) != 1:
         message = f"the features of {interval.day} have more than one fingerprint"
-        raise BalanceError(message, table=gold.path, hint="build the features of the day again")
+        raise BalanceError(
+            message, table=gold.path, hint="`headrace backfill FILE --stale` builds them again"
+        )
 
 
 def _commit(

@@ -54,6 +54,7 @@ class Searched:
         curve: The best gain so far: whenever it rose.
         by_block: The metric of each result, in each block that it was judged on.
         model: The model, where it is fitted on all training rows already; else None.
+        errors: Why trials failed, each reason once.
     """
 
     algorithm: Algorithm
@@ -70,6 +71,7 @@ class Searched:
     curve: tuple[Point, ...] = ()
     by_block: tuple[tuple[float, ...], ...] = ()
     model: Model | None = None
+    errors: tuple[str, ...] = ()
 
     @property
     def is_cut(self) -> bool:
@@ -98,6 +100,7 @@ def search(
     storage: Path,
     starts: Mapping[str, Sequence[Parameters]] | None = None,
     journal: Journal | None = None,
+    alone: bool = True,
 ) -> list[Searched]:
     """Tries each algorithm with its defaults, and a tuned one many times.
 
@@ -111,12 +114,14 @@ def search(
         storage: Folder for Tune's own files, seen by all nodes; removed afterwards.
         starts: Name of an algorithm to points that are tried right after its defaults.
         journal: Results of an earlier search of the same problem; those of this one are added.
+        alone: Whether these are all candidates there are; if not, all of them may fail but for one
+            baseline, which every candidate is held against.
 
     Returns:
         One entry per algorithm, in the order of `problem.algorithms`.
 
     Raises:
-        TrainingError: All trials but those of baselines failed, or the limit came before them.
+        TrainingError: All trials of baselines, or all others, failed or were cut by the limit.
         EngineLost: Ray went away.
     """
     limits = Limits(time.time(), tuning.time_limit, tuning.trial_limit)
@@ -152,9 +157,10 @@ def search(
     finally:
         shutil.rmtree(storage, ignore_errors=True)
     searched = [_best(plan) for plan in plans]
-    tried = [each for each in searched if not each.algorithm.baseline]
-    if tried and not any(each.values for each in tried):
-        raise _nothing(plans, tuning)  # Tune itself does not raise, whatever becomes of trials
+    for baseline in (True, False) if alone else (True,):
+        tried = [each for each in searched if each.algorithm.baseline is baseline]
+        if tried and not any(each.values for each in tried):
+            raise _nothing(plans, tuning)  # Tune itself does not raise, whatever becomes of trials
     return searched
 
 
@@ -170,7 +176,8 @@ def _nothing(plans: Sequence[Plan], tuning: Tuning) -> TrainingError:
         message = f"no trial ended within the limit of {tuning.time_limit:g} s"
         return TrainingError(message, hint="raise `training.search_time_limit`")
     message = f"every trial failed: {'; '.join(reasons) or 'no metric was finite'}"
-    return TrainingError(message, hint="see the parameters and the features")
+    hint = "mend what it names in `features` or `training`, or leave the algorithm out"
+    return TrainingError(message, hint=hint)
 
 
 def _best(plan: Plan) -> Searched:
@@ -202,6 +209,7 @@ def _best(plan: Plan) -> Searched:
         fits=len(plan.results),
         curve=tuple(plan.curve),
         by_block=tuple(tuple(json.loads(result["by_block"])) for result in last.values()),
+        errors=tuple(sorted(set(plan.errors))),
     )
 
 

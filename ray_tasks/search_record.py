@@ -81,3 +81,13 @@ def cut(pipeline: Pipeline, searched: Sequence[Searched]) -> tuple[str, ...]:
     if not cut or limit is None:
         return ()
     return (f"the search was cut at its limit of {limit.total_seconds():g} s: {', '.join(cut)}",)
+
+
+def without(searched: Sequence[Searched]) -> tuple[str, ...]:
+    """Says of an algorithm that it has no candidate, and why."""
+    return tuple(
+        f"{each.algorithm.name} has no candidate: "
+        + ("; ".join(each.errors) or "no trial of it ended in time")
+        for each in searched
+        if not each.values
+    )

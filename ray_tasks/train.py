@@ -113,6 +113,7 @@ def train(
                 storage=lake.runs(run) / called,
                 starts=search_record.starts(lake, pipeline, aliases, moment=moment),
                 journal=None if kept is None else Journal(kept),
+                alone=not pipeline.training.engines,
             )
             return Training(pipeline, moment, rows, encodings, problem.train, aliases), found
 
@@ -253,6 +254,7 @@ def _result(
             *corrected,
             *_left_out(training.examples),
             *search_record.cut(training.pipeline, searched),
+            *search_record.without(searched),
         ),
         detail={
             "moment": training.moment.isoformat(),

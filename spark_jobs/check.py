@@ -112,9 +112,9 @@ def check(
             faults.point("check", "after_read")
             verdicts += [{"batch": batch.id, **verdict} for verdict in judged]
             _store(lake, name, judged, batch=batch.id, run=run, now=now)
-            broken = [v["rule"] for v in judged if v["action"] == Action.FAIL and not v["success"]]
+            broken = [v for v in judged if v["action"] == Action.FAIL and not v["success"]]
             if broken:
-                failures.append(f"batch {batch.id}: {', '.join(broken)}")
+                failures.append(f"batch {batch.id}: {', '.join(map(_told, broken))}")
             else:
                 done[batch.id] = balance(rows, lake, name, batch=batch.id)
                 committed = publish(
@@ -140,7 +140,7 @@ def check(
             message,
             source=name,
             table=lake.checks,
-            hint="correct the file, or mend the rule, and run again",
+            hint="deliver a right file, or mend the rule, and run again; the report shows both",
         )
     totals = {
         field: sum(getattr(b, field) for b in done.values())
@@ -207,6 +207,14 @@ def _to_judge(lake: Lake, name: str, landing: Landing) -> list[Batch]:
     ]
 
 
+def _told(verdict: Mapping[str, Any]) -> str:
+    """A rule that was broken, and how far."""
+    if verdict["unexpected"] is not None:
+        return f"{verdict['rule']} (unexpected: {verdict['unexpected']:,})"
+    found = verdict["observed"]
+    return f"{verdict['rule']} (found {found})" if found is not None else str(verdict["rule"])
+
+
 def balance(rows: DataFrame, lake: Lake, name: str, *, batch: str) -> Balance:
     """Counts where each row of a batch goes, against the number of its lines in bronze.
 
@@ -230,7 +238,7 @@ def balance(rows: DataFrame, lake: Lake, name: str, *, batch: str) -> Balance:
             message,
             source=name,
             batch=batch,
-            hint="nothing was published; this is a defect, please report it",
+            hint="nothing was published; run again, and if it stays, please report this defect",
         )
     return found
 

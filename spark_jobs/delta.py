@@ -213,7 +213,9 @@ def _balanced(
     if wrong:
         message = f"rows to write and rows expected differ: {'; '.join(wrong[:5])}"
         raise BalanceError(
-            message, table=table, hint="nothing was committed; this is a defect, please report it"
+            message,
+            table=table,
+            hint="nothing was committed; run again, and if it stays, please report this defect",
         )
 
 

@@ -117,7 +117,7 @@ def _fit(spark: SparkSession, lake: Lake, *, shard: Shard, recipe: Recipe, summa
     days = [file.partition["_interval"] for file in shard.files]
     bounds = {"_interval": (min(days), max(days))}
     rows = delta.read(spark, shard.table, version=shard.version, bounds=bounds)
-    train = Rows(usable(rows, shard), summary.rows, shard.target, classes, encoding)
+    train = Rows(usable(rows, shard), summary.rows, shard.target, classes, encoding, recipe.seed)
     estimator = TWINS[recipe.algorithm](train, recipe.parameters)
     seconds = round(time.monotonic() - started, 3)
     model = Model(recipe, encoding, estimator, classes)

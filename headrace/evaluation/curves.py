@@ -67,6 +67,4 @@ def _lift(y: Floats, taken: Booleans, resamples: Resamples) -> Interval:
     """The share of true rows among those that are taken, by that among all."""
     counted = np.ones(len(y)), y, y * taken, taken
     rows, true, hits, seen = (resamples.summed(each) for each in counted)
-    value = (hits.sum() / seen.sum()) / (true.sum() / rows.sum())
-    of = resamples.weights
-    return resamples.within(float(value), (of @ hits) * (of @ rows), (of @ seen) * (of @ true))
+    return resamples.divided(hits * rows, seen * true)

@@ -52,16 +52,16 @@ class Judged:
     def gain(self, candidate: str, *, over: str, metric: Metric) -> Interval:
         """How much better `candidate` is than `over`, resample by resample; positive is better."""
         value = metric.gain(self.metrics[candidate][metric].value, self.metrics[over][metric].value)
-        drawn = self._gains(candidate, over=over, metric=metric)
-        return stretched(float(value), drawn, effective=self.effective)
+        again = self._gains(candidate, over=over, metric=metric)
+        return stretched(float(value), again, effective=self.effective)
 
     def spread(self, candidate: str, *, over: str, metric: Metric) -> float:
         """Standard deviation of the gain by block, blocks being as many as `effective`.
 
         A mean of n such blocks has a standard error of this over the root of n.
         """
-        drawn = self._gains(candidate, over=over, metric=metric)
-        return float(drawn.std()) * _few(self.effective) * math.sqrt(self.effective)
+        again = self._gains(candidate, over=over, metric=metric)
+        return standard_error(again, effective=self.effective) * math.sqrt(self.effective)
 
     def _gains(self, candidate: str, *, over: str, metric: Metric) -> Floats:
         return metric.gain(self.draws[candidate][metric], self.draws[over][metric])
@@ -108,9 +108,7 @@ def judged(
         )
     found, block, rows = np.unique(blocks, return_inverse=True, return_counts=True)
     effective = effective_blocks(rows)
-    rng = np.random.default_rng(seed)
-    even = np.full(len(found), 1 / len(found))
-    weights = rng.multinomial(len(found), even, size=resamples).astype(np.float64)
+    weights = drawn(len(found), seed=seed, resamples=resamples)
     raw = {
         name: weighed(y, score, blocks=block, task=task).reweighted(weights)
         for name, score in scores.items()
@@ -118,8 +116,8 @@ def judged(
     first = next(iter(raw.values()))
     usable = np.isfinite(list(first.values())).all(axis=0)
     draws = {
-        name: {metric: values[usable] for metric, values in drawn.items()}
-        for name, drawn in raw.items()
+        name: {metric: values[usable] for metric, values in again.items()}
+        for name, again in raw.items()
     }
     values = {name: measured(y, score, task) for name, score in scores.items()}
     metrics = {
@@ -132,9 +130,39 @@ def judged(
     return Judged(metrics, len(found), effective, int(usable.sum()), draws)
 
 
+def drawn(blocks: int, *, seed: int, resamples: int) -> Floats:
+    """How often each of so many blocks is drawn: resamples by blocks, each as many as there are."""
+    even = np.full(blocks, 1 / blocks)
+    found = np.random.default_rng(seed).multinomial(blocks, even, size=resamples)
+    return found.astype(np.float64)
+
+
 def effective_blocks(rows: Integers) -> float:
     """How many blocks of equal size tell as much as blocks of so many rows (Kish 1965)."""
     return float(rows.sum() ** 2 / (rows.astype(np.float64) ** 2).sum())
+
+
+def interval_of(
+    draws: Floats, *, effective: float, bounds: tuple[float, float] = (-math.inf, math.inf)
+) -> Interval:
+    """The first of the draws, and its interval from the others; see `judged`.
+
+    Undefined resamples are left out; without any other, the interval is NaN.
+
+    Args:
+        draws: The value, then that of each resample.
+        effective: How many blocks of equal size it is of.
+        bounds: Where a value can be.
+    """
+    value, others = float(draws[0]), draws[1:][np.isfinite(draws[1:])]
+    if not len(others):
+        return Interval(value, math.nan, math.nan)
+    return stretched(value, others, effective=effective, bounds=bounds)
+
+
+def standard_error(draws: Floats, *, effective: float) -> float:
+    """The spread of resamples, with what a bootstrap of few blocks leaves out of it."""
+    return float(draws.std()) * _few(effective)
 
 
 def stretched(

@@ -9,7 +9,8 @@ from pathlib import Path
 import yaml
 
 from headrace.guess.columns import NUMBERS, Guessed
-from headrace.guess.roles import Roles, Source, span
+from headrace.guess.roles import Roles, span
+from headrace.guess.source import Source
 
 GUESS = "# guess: "
 _BROKEN = 0.01  # of the rows may break a rule that is proposed

@@ -1,57 +1,28 @@
-"""What feeds and columns seem to be for: keys, times, what is known later, target, joins."""
+"""What feeds seem to be for: keys, times, what is known later, the target."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from itertools import combinations
 from zoneinfo import ZoneInfo
 
 from headrace.errors import UsageError
-from headrace.guess.columns import NUMBERS, Guessed, guessed, moment, null_value
+from headrace.guess import features
+from headrace.guess.columns import Guessed, guessed, moment, null_value
 from headrace.guess.feeds import Feed
+from headrace.guess.source import Source, measures
 
 _KNOWN = re.compile(r"arriv|deliver|land|end|clos|finish|return|known|updat|complet|paid|resol|out")
-_TARGET = re.compile(
-    r"^(is_|has_|was_)|late|delay|churn|label|target|outcome|fraud|default|cancel|fail|win|won|"
-    r"amount|price|sales|minutes|score|status|result"
-)
-_FEW, _MANY = 2, 500  # distinct values of a column of texts that is a feature
 _MOST_KEY = 4  # columns of a key
-_OVERLAP = 0.8  # of the values that a look-up finds
 _SHARE = 0.75  # of the rows lie below the threshold of a numeric target
 _ZONES = (
     *("UTC", "America/New_York", "America/Chicago", "America/Denver", "America/Los_Angeles"),
     *("Europe/London", "Europe/Berlin", "Europe/Moscow", "Asia/Kolkata", "Asia/Shanghai"),
     *("Asia/Tokyo", "Australia/Sydney", "America/Sao_Paulo"),
 )
-
-
-@dataclass(frozen=True)
-class Source:
-    """A feed, and what it seems to be.
-
-    Attributes:
-        feed: Its files.
-        name: Of the source; that of the feed, unless it serves twice.
-        columns: Its columns.
-        null: The text that stands for null.
-        key: Columns that name a row.
-        event_time: When it happened; None for a timeless one.
-        known_at: When it was known; None where that is not told.
-        references: The source whose rows its own are about.
-    """
-
-    feed: Feed
-    name: str
-    columns: Mapping[str, Guessed]
-    null: str
-    key: tuple[str, ...]
-    event_time: str | None = None
-    known_at: str | None = None
-    references: str | None = None
 
 
 @dataclass(frozen=True)
@@ -108,8 +79,8 @@ def roles(feeds: Sequence[Feed]) -> Roles:
     zone = _zone(rows)
     moments = rows.columns[str(rows.event_time)].moments
     days = sorted({moment.astimezone(ZoneInfo(zone)).date() for moment in moments})
-    own = dict(_own(rows, outcomes))
-    lookups = dict(_lookups(rows, others, own))
+    own = dict(features.own(rows, outcomes))
+    lookups = dict(features.lookups(rows, others, own))
     taken = {*own, *(name for _, _, new in lookups.values() for name in new)}
     target, measure, share = _target(outcomes, rows)
     return Roles(
@@ -120,8 +91,8 @@ def roles(feeds: Sequence[Feed]) -> Roles:
         at=_hour(moments, zone),
         columns=own,
         lookups=lookups,
-        latest=dict(_latest(rows, others, taken)),
-        by=_group(rows, own),
+        latest=dict(features.latest(rows, others, taken)),
+        by=features.group(rows, own),
         target=target,
         measure=measure,
         share=share,
@@ -139,7 +110,7 @@ def _pair(seen: Sequence[Source]) -> tuple[Source, Source, tuple[str, ...]]:
             key = _key(shared, [rows, outcomes])
             happened = [name for name in _moments(rows) if name in shared]
             later = [name for name in _moments(outcomes) if name not in shared]
-            if rows is not outcomes and key and happened and later and _measures(outcomes, shared):
+            if rows is not outcomes and key and happened and later and measures(outcomes, shared):
                 event = happened[0]
                 found.append((rows, outcomes, key, event, _latest_known(outcomes, later)))
     if found:
@@ -151,7 +122,7 @@ def _pair(seen: Sequence[Source]) -> tuple[Source, Source, tuple[str, ...]]:
 
 def _alone(seen: Sequence[Source]) -> tuple[Source, Source, tuple[str, ...]]:
     """One feed that holds both: it is declared twice, and its values are known at their moment."""
-    able = [each for each in seen if _moments(each) and _measures(each, ())]
+    able = [each for each in seen if _moments(each) and measures(each, ())]
     if not able:
         message = "no feed has both a moment and a value that could be predicted"
         found = "; ".join(
@@ -260,32 +231,10 @@ def _is_unique(source: Source, names: Sequence[str]) -> bool:
     return bool(cells) and len(set(zip(*cells, strict=True))) == source.feed.rows > 0
 
 
-def _measures(source: Source, shared: Iterable[str]) -> list[str]:
-    """Columns that could be predicted, the likeliest first."""
-    held = set(shared) | set(source.key)
-    able = [
-        column
-        for name, column in source.columns.items()
-        if name not in held and column.type in {*NUMBERS, "boolean"} and _varies(column)
-    ]
-
-    begins = (source.known_at or "")[:3]
-
-    def likely(column: Guessed) -> tuple[bool, bool, bool]:
-        told_together = bool(begins) and column.name.startswith(begins)
-        return not _TARGET.search(column.name), column.type != "boolean", not told_together
-
-    return [column.name for column in sorted(able, key=likely)]
-
-
-def _varies(column: Guessed) -> bool:
-    return len(set(column.present)) > 1
-
-
 def _target(outcomes: Source, rows: Source) -> tuple[str, str, float | None]:
     """The target's value, what its history averages, and how often it is true."""
     shared = () if outcomes.feed is rows.feed else rows.columns
-    column = outcomes.columns[_measures(outcomes, shared)[0]]
+    column = outcomes.columns[measures(outcomes, shared)[0]]
     if column.type == "boolean":
         true = [cell.lower() == "true" for cell in column.present]
         return column.name, f"avg(cast({column.name} as int))", sum(true) / max(len(true), 1)
@@ -330,97 +279,6 @@ def _hour(moments: Sequence[datetime], zone: str) -> int:
     """The full hour before nearly all of a day's events."""
     hours = sorted(moment.astimezone(ZoneInfo(zone)).hour for moment in moments)
     return max(0, hours[len(hours) // 100] - 1)
-
-
-def _own(rows: Source, outcomes: Source) -> Iterator[tuple[str, str]]:
-    """Features of a row's own columns, and of the moment it is placed by."""
-    late = set(_measures(outcomes, ())[:1]) if outcomes.feed is rows.feed else set()
-    for name, column in rows.columns.items():
-        if name in {rows.event_time, *late} or column.type in {"timestamp", "date"}:
-            continue
-        distinct = len(set(column.present))
-        is_id = column.type == "string" and distinct > _MANY
-        if not is_id and distinct > 1 and rows.key != (name,):
-            yield name, name
-    event = str(rows.event_time)
-    moments = rows.columns[event].moments
-    if len({moment.hour for moment in moments}) > 1 and "hour" not in rows.columns:
-        yield "hour", f"hour({event})"
-    if "weekday" not in rows.columns:
-        yield "weekday", f"dayofweek({event})"
-
-
-def _group(rows: Source, own: Mapping[str, str]) -> str | None:
-    able = [
-        name
-        for name in own
-        if name in rows.columns and rows.columns[name].type == "string"
-        if _FEW <= len(set(rows.columns[name].present)) <= _MANY
-    ]
-    return able[0] if able else None
-
-
-def _lookups(
-    rows: Source, others: Sequence[Source], own: Mapping[str, str]
-) -> Iterator[tuple[str, tuple[str, str, Mapping[str, str]]]]:
-    taken = set(own)
-    for other in others:
-        if other.event_time is not None or len(other.key) != 1:
-            continue
-        (theirs,) = other.key
-        ours = _matched(rows, other, theirs)
-        able = [
-            name
-            for name, column in other.columns.items()
-            if name != theirs and column.type in {*NUMBERS, "string", "boolean"}
-            if len(set(column.present)) > 1
-            and not (column.type == "string" and len(set(column.present)) > _MANY)
-        ]
-        if ours and able:
-            new = {_free(name, other.name, taken): name for name in able}
-            taken |= new.keys()
-            yield other.name, (ours, theirs, new)
-
-
-def _matched(rows: Source, other: Source, theirs: str) -> str | None:
-    """The column of `rows` whose values a key holds."""
-    kind, values = other.columns[theirs].type, set(other.columns[theirs].present)
-    named = sorted(
-        rows.columns.values(), key=lambda own: (own.name != theirs, -len(set(own.present)))
-    )
-    for column in named:
-        own = set(column.present)
-        if column.type == kind and own and len(own & values) >= _OVERLAP * len(own):
-            return column.name
-    return None
-
-
-def _latest(
-    rows: Source, others: Sequence[Source], taken: Iterable[str]
-) -> Iterator[tuple[str, tuple[tuple[str, ...], Mapping[str, str]]]]:
-    held = set(taken)
-    for other in others:
-        if other.event_time is None:
-            continue
-        on = tuple(
-            name
-            for name in other.key
-            if name != other.event_time and name in rows.columns
-            if rows.columns[name].type == other.columns[name].type
-        )
-        able = [
-            name
-            for name, column in other.columns.items()
-            if name not in other.key and column.type in NUMBERS and _varies(column)
-        ]
-        if on and able:
-            new = {_free(name, other.name, held): name for name in able}
-            held |= new.keys()
-            yield other.name, (on, new)
-
-
-def _free(name: str, source: str, taken: Iterable[str]) -> str:
-    return name if name not in set(taken) else f"{source}_{name}"
 
 
 def span(first: date, last: date) -> tuple[int, date]:

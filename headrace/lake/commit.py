@@ -33,6 +33,7 @@ from headrace.lake.fingerprint import digest
 from headrace.lake.table import Table, actions_of, footer_digest, partition_folder, partition_texts
 
 _LOCK_TIMEOUT_S = 600.0
+_AGAIN = "run again: what the other run has done is left alone"
 _STATISTICS_PREFIX = (
     32  # Delta cuts longer strings; cut ones would need care, so they get no statistics
 )
@@ -187,11 +188,11 @@ def commit(
             return Committed(version_of(table), made=False)
         if seen is not None and not _same_rows(table, seen):
             message = "the table changed since these rows were decided on"
-            raise CommitConflict(message, table=table, hint="run again")
+            raise CommitConflict(message, table=table, hint=_AGAIN)
         gone = [file.path for file in files if not (table / file.path).exists()]
         if gone:  # this run slept for days, and maintenance took them for a dead run's
             message = f"data files that were written are gone: {gone[0]}"
-            raise CommitConflict(message, table=table, hint="run again")
+            raise CommitConflict(message, table=table, hint="run again: they are written anew")
         current = Table(table) if Table.exists(table) else None  # no shared one: it will change
         if current is not None:
             current = _with_columns(current, schema)
@@ -231,12 +232,13 @@ def commit(
                 )
         except CommitFailedError as error:
             message = f"the commit was refused: {error}"
-            raise CommitConflict(message, table=table, hint="run again") from error
+            raise CommitConflict(message, table=table, hint=_AGAIN) from error
         except DeltaError as error:
             if os.strerror(errno.ENOSPC) in str(error):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(table)) from error
             message = f"the commit failed: {error}"
-            raise HeadraceError(message, table=table, hint="see the message above") from error
+            hint = "look at the disk and the rights of its folder, then run again; it is as it was"
+            raise HeadraceError(message, table=table, hint=hint) from error
         faults.point(stage, "after_commit")
         return Committed(version_of(table), made=True)
 
@@ -334,7 +336,7 @@ def next_version(table: Path, unit: str, *, recorded: int | None, repeatable: bo
     seen = (current.recorded(unit) if current else None) or 0
     if repeatable and seen != (recorded or 0):
         message = f"{unit} was committed by another run in between"
-        raise CommitConflict(message, table=table, hint="run again")
+        raise CommitConflict(message, table=table, hint=_AGAIN)
     return None if seen and not repeatable else seen + 1
 
 

@@ -27,6 +27,7 @@ def told(entry: Algorithm) -> dict[str, Any]:
         },
         "budget": vars(entry.budget),
         "over_budget": list(entry.choices),
+        "engines": list(entry.engines),
         "weights": entry.weights,
         "categories": entry.needs.categories,
         "saved_as": entry.save_as,
@@ -71,6 +72,7 @@ def _section(entry: Algorithm) -> list[str]:
         "Budget of a fit": f"{budget.rows:,} rows, {budget.columns:,} columns, "
         f"{budget.cells:,} cells",
         "Over budget": ", ".join(f"`{name}`" for name in entry.choices),
+        "Bigger than one node": ", ".join(f"by `{engine}`" for engine in entry.engines),
         "Weights of rows": "heeded" if entry.weights else "refused, unless all are equal or 0",
         "Saved as": entry.save_as,
         "Exports": ", ".join(entry.exports),

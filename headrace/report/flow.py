@@ -98,13 +98,11 @@ class _Drawing:
             self._above(_SILVER, y, None, "not checked")
             return False
         self._node(_SILVER, y, rows.get("silver"))
-        kept = count(rows.get("silver"))
+        kept = count(rows.get("silver"), "row")
         self._above(_SILVER, y, rows.get("silver"), kept)
-        self._band(
-            (_READ, y), (_SILVER, y), rows.get("silver"), f"{balance.source}: {kept} rows kept"
-        )
-        words = (("quarantine", "in quarantine"), ("duplicates", "duplicates dropped"))
-        noted = [f"{rows[name]:,} {word}" for name, word in words if rows.get(name)]
+        self._band((_READ, y), (_SILVER, y), rows.get("silver"), f"{balance.source}: {kept} kept")
+        words = (("quarantine", "in quarantine"), ("duplicates", "dropped as duplicates"))
+        noted = [f"{count(rows[name], 'row')} {word}" for name, word in words if rows.get(name)]
         if not noted:
             return False
         edge = y + self.thick(read) / 2

@@ -12,8 +12,8 @@ from headrace.report.training import Training
 from headrace.report.training import told as of_metric
 from headrace.report.wording import figure
 
-_WIDE, _PANEL = (620, 190, 210), (440, 110, 70)  # width, room for labels, room for figures
-_ROW, _SMALL, _TALL, _LEFT, _TOP, _BASE = 22, 440, 180, 52, 12, 150
+_WIDE, _PANEL = (620, 190, 210), (390, 100, 64)  # width, room for labels, room for figures
+_ROW, _SMALL, _TALL, _LEFT, _TOP, _BASE = 22, 390, 180, 52, 12, 150
 _SHOWN = 20  # features
 
 Json = Mapping[str, Any]

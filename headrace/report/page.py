@@ -20,28 +20,38 @@ from headrace.report.audit import audit
 from headrace.report.balance import balances
 from headrace.report.charts import ErrorBars, day_chart, error_bars
 from headrace.report.closer import closer
+from headrace.report.distributions import distributions
 from headrace.report.drift import drift
 from headrace.report.flow import TITLES, flow
 from headrace.report.index import INDEX, listed_runs
 from headrace.report.inspection import inspection
 from headrace.report.outcome import finding
+from headrace.report.pairs import pairs
 from headrace.report.profiles import PROFILE, drawn, newest_profiles, page_of
 from headrace.report.records import Records, read_records
 from headrace.report.scores import scores, series
 from headrace.report.search import curve_charts
+from headrace.report.timings import processor_seconds, scoring_cost, timings
 from headrace.report.training import Estimate, Training, higher_is_better, title, told, training
 from headrace.report.verdicts import source_checks
 from headrace.report.versions import versions
 from headrace.spec.model import Pipeline
 
 
-def write(pipeline: Pipeline, lake: Lake, *, run: str) -> Path:
+def write(pipeline: Pipeline, lake: Lake, *, run: str, core_hour_price: str | None = None) -> Path:
     """Writes the page of a run, and the list of all; running again replaces both.
+
+    Args:
+        pipeline: What is declared.
+        lake: The lake.
+        run: The run.
+        core_hour_price: Amount and currency, as the setting has it; without it no price is told.
 
     Raises:
         UsageError: There is no such run.
     """
-    page = _save(render(pipeline, lake, run=run), lake.report(run))
+    html = render(pipeline, lake, run=run, core_hour_price=core_hour_price)
+    page = _save(html, lake.report(run))
     write_index(lake)
     return page
 
@@ -90,7 +100,7 @@ def _pages(lake: Lake) -> list[Path]:
     ]
 
 
-def render(pipeline: Pipeline, lake: Lake, *, run: str) -> str:
+def render(pipeline: Pipeline, lake: Lake, *, run: str, core_hour_price: str | None = None) -> str:
     """The page of a run as HTML."""
     records = read_records(pipeline, lake, run=run)
     balanced = balances(pipeline, lake, records)
@@ -98,6 +108,7 @@ def render(pipeline: Pipeline, lake: Lake, *, run: str) -> str:
     trained = training(pipeline, records)
     scored = scores(pipeline, lake, records)
     drawn_by, of_values = series(pipeline.target), pipeline.target.task is Task.REGRESSION
+    looked_at = newest_profiles(lake, pipeline)
     models = scored.models if scored else ()
     if trained and trained.model and trained.model not in models:
         models = (trained.model, *models)
@@ -126,11 +137,16 @@ def render(pipeline: Pipeline, lake: Lake, *, run: str) -> str:
             scores=scored,
             held=_held(pipeline, lake),
             drift=drift(pipeline, lake, records, trained=trained),
+            distributions=distributions(scored, trained, task=pipeline.target.task),
+            pairs=pairs(pipeline, lake, [one for one, _ in looked_at], trained=trained),
+            timings=timings(records),
+            processor_seconds=processor_seconds(records),
+            scoring_cost=scoring_cost(scored.record.result if scored else None, core_hour_price),
             series=drawn_by,
             day_chart=day_chart(scored.days, drawn_by, from_zero=not of_values)
             if scored and scored.days
             else None,
-            profiles=newest_profiles(lake, pipeline),
+            profiles=looked_at,
             versions=versions(lake, records, pipeline=pipeline.name, models=models),
             written=datetime.now(UTC),
         )

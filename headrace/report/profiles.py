@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 from headrace import profiles
 from headrace.errors import CorruptArtifact, UsageError
 from headrace.lake import Lake
+from headrace.masking import hidden_of
 from headrace.profiles import ColumnProfile, Profile, Row
+from headrace.report.heat import heat_map
 from headrace.report.scale import Scale
 from headrace.report.wording import figure
 
@@ -19,11 +21,9 @@ if TYPE_CHECKING:
     from headrace.spec.model import Pipeline
 
 PROFILE = "profile-"  # how the name of its page begins; a run's begins with its moment
-MOST_COLUMNS, MOST_HEAT, MOST_STRONG = 150, 30, 20
+MOST_COLUMNS, MOST_STRONG = 150, 20
 _WIDTH, _HEIGHT, _LINE_HEIGHT = 320, 90, 56
-_CELL, _NAMES = 24, 150
 _TOPS, _FEW_TOPS = 8, 3  # values shown, without and with a histogram
-_LEVELS = 5  # of colour, for the strength of a pair
 _SHADES = "▁▂▃▄▅▆▇█"
 
 Point = tuple[float, float]
@@ -62,17 +62,6 @@ class ColumnChart:
     trends: list[Trend]
 
 
-@dataclass(frozen=True)
-class HeatMap:
-    """A square of pairs: names along both sides, a cell per pair in pixels and in levels."""
-
-    statistic: str
-    names: list[str]
-    cells: list[tuple[int, int, int, str]]  # column, row, level from -5 to 5, what it says
-    cell: int
-    left: int
-
-
 def page_of(lake: Lake, profile: Profile) -> Path:
     """Where the page of a profile stands."""
     return lake.report(f"{PROFILE}{profile.table.replace('/', '-')}-v{profile.version}")
@@ -81,7 +70,11 @@ def page_of(lake: Lake, profile: Profile) -> Path:
 def drawn(profile: Profile) -> dict[str, Any]:
     """What the template draws of a profile."""
     days = profile.of.get("period", ())
-    maps = (heat_map(profile, statistic) for statistic in ("correlation", "cramers_v"))
+    names = [column.name for column in profile.columns]
+    maps = (
+        heat_map(measure, names, [row for each, row in profile.pairs if each == measure])
+        for measure in ("correlation", "cramers_v")
+    )
     return {
         "profile": profile,
         "columns": [column_chart(c, profile) for c in profile.columns[:MOST_COLUMNS]],
@@ -105,7 +98,7 @@ def newest_profiles(lake: Lake, pipeline: Pipeline) -> list[tuple[Profile, Path]
     mine = {f"silver/{name}" for name in pipeline.sources} | {f"gold/{pipeline.name}"}
     try:
         found = [
-            profiles.arranged(profiles.without_values(rows, pipeline.hidden_of(table)))
+            profiles.arranged(profiles.without_values(rows, hidden_of(pipeline, table)))
             for table in profiles.profiled(lake)
             if table in mine and (rows := profiles.recall(lake, table)) is not None
         ]
@@ -166,24 +159,6 @@ def column_chart(column: ColumnProfile, profile: Profile) -> ColumnChart:
         tops=tops(column, _TOPS if "bin" not in column.of else _FEW_TOPS),
         trends=[trend for trend in trends if trend.pieces],
     )
-
-
-def heat_map(profile: Profile, statistic: str) -> HeatMap:
-    """The pairs of a statistic; where there are many columns, those of the strongest pairs."""
-    pairs = [row for name, row in profile.pairs if name == statistic]
-    chosen: dict[str, None] = {}
-    for row in pairs:
-        if len(chosen | {row["column"]: None, row["key"]: None}) <= MOST_HEAT:
-            chosen |= {row["column"]: None, row["key"]: None}
-    names = [column.name for column in profile.columns if column.name in chosen]
-    place = {name: n for n, name in enumerate(names)}
-    cells = []
-    for row in pairs:
-        if row["column"] in place and row["key"] in place:
-            a, b = sorted((place[row["column"]], place[row["key"]]))
-            says = f"{names[a]} and {names[b]}: {row['value']:.2f}, {row['rows']:,} rows"
-            cells.append((a, b, round(row["value"] * _LEVELS), says))
-    return HeatMap(statistic, names, cells, _CELL, _NAMES)
 
 
 def _facts(column: ColumnProfile) -> list[tuple[str, str]]:

@@ -64,12 +64,22 @@ class Series:
 
 @dataclass(frozen=True)
 class Scores:
-    """The scores of the intervals that the score stage recorded."""
+    """The scores of the intervals that the score stage recorded.
+
+    Attributes:
+        record: Of the stage.
+        days: Interval by interval.
+        models: Digests of the models that made them.
+        problems: What does not add up.
+        rows: `_interval` and `value` of each row: its score, or the value predicted; None where
+            the table cannot be read.
+    """
 
     record: Record
     days: list[Day]
     models: tuple[str, ...]
     problems: tuple[str, ...]
+    rows: pa.Table | None = None
 
 
 def series(target: Target) -> tuple[Series, ...]:
@@ -112,7 +122,9 @@ def scores(pipeline: Pipeline, lake: Lake, records: Records) -> Scores | None:
         problems.append(f"the table holds {rows.num_rows:,} scores, not the {told:,} recorded")
     days = _days(rows, _observed(pipeline, lake, record, rows), task=pipeline.target.task)
     models = sorted(pc.unique(rows["_model"]).to_pylist())
-    return Scores(record, days, tuple(models), tuple(problems))
+    value = rows[score[0] if score else "prediction"]
+    of_rows = pa.table({"_interval": rows["_interval"], "value": value})
+    return Scores(record, days, tuple(models), tuple(problems), of_rows)
 
 
 def _unequal(rows: Mapping[str, int]) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from headrace.report.scale import Scale, spread
 
-_WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BASE = 440, 220, 56, 428, 12, 190
+_WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BASE = 400, 220, 56, 388, 12, 190
 _KINDS = ("mean", "predicted", "observed")  # classes of the style sheet, in turn
 _LEAST_SHARE = 0.02  # of a chart's time, so that a curve of one moment is a line
 

@@ -67,7 +67,8 @@ class SourceChecks:
 def source_checks(pipeline: Pipeline, lake: Lake, records: Records) -> list[SourceChecks]:
     """Verdicts and examples of each source, in the order of the pipeline file."""
     checks = {source: records.of.get(("check", source)) for source in pipeline.sources}
-    unpublished = _unpublished(lake, records)
+    masks = {name: Mask.of(source) for name, source in pipeline.sources.items()}
+    unpublished = _unpublished(lake, records, masks)
     return [
         SourceChecks(source, None, found)
         if (found := unpublished.get(source))
@@ -76,7 +77,9 @@ def source_checks(pipeline: Pipeline, lake: Lake, records: Records) -> list[Sour
     ]
 
 
-def _unpublished(lake: Lake, records: Records) -> dict[str, list[Verdict]]:
+def _unpublished(
+    lake: Lake, records: Records, masks: Mapping[str, Mask]
+) -> dict[str, list[Verdict]]:
     """Verdicts of checks that failed: they left no record, but the table of checks holds them."""
     told = {result.subject for result in records.own if result.name == "check"}
     found: dict[str, list[Verdict]] = {}
@@ -86,8 +89,10 @@ def _unpublished(lake: Lake, records: Records) -> dict[str, list[Verdict]]:
         for row in rows.to_pylist():
             if row["source"] not in told:
                 arguments = json.loads(row.get("arguments") or "{}")
+                mask = masks.get(row["source"], Mask(frozenset()))
+                observed = mask.value(str(row.get("column")), row.get("observed"))
                 found.setdefault(row["source"], []).append(
-                    _verdict({**row, "arguments": arguments})
+                    _verdict({**row, "arguments": arguments, "observed": observed})
                 )
     return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import unicodedata
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -53,6 +54,19 @@ def figure(value: float | None) -> str:
     if _PLAIN[0] <= abs(value) < _PLAIN[1]:
         return f"{value:,.0f}"
     return f"{value:.4g}"
+
+
+def amount(value: float) -> str:
+    """An amount of money, however small: three digits that count, and no exponent.
+
+    Example:
+        >>> amount(0.0000039583), amount(1234.5)
+        ('0.00000396', '1,234.50')
+    """
+    if abs(value) >= 1:
+        return f"{value:,.2f}"
+    decimals = 2 - math.floor(math.log10(abs(value))) if value else 0
+    return f"{value:.{decimals}f}"
 
 
 def duration(seconds: float) -> str:

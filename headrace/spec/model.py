@@ -377,15 +377,6 @@ class Pipeline(Declared):
         placed._places = places or Places()  # noqa: SLF001 - its own class
         return placed
 
-    def hidden_of(self, table: str) -> frozenset[str]:
-        """The columns of a table, such as `silver/weather`, whose values are not shown.
-
-        Of gold they are what any source marks, by name: a feature of another name shows its values.
-        """
-        layer, _, name = table.partition("/")
-        of = self.sources.values() if layer == "gold" else [self.sources[name]]
-        return frozenset(column for source in of for column in source.pii)
-
     def source(self, name: str) -> Source:
         """The source of a name.
 

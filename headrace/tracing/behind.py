@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from headrace.intervals import about_of
 from headrace.lake import Lake, Table
 from headrace.lake.known import as_known
+from headrace.masking import Mask, headers
 from headrace.spec.forms import Encoding, History, Latest, Lookup
 from headrace.spec.model import INGESTED_AT, Pipeline, Source
 from headrace.tracing.found import Scored, equal, matching
@@ -33,8 +34,8 @@ class Line:
         file: Its name below the landing folder.
         row: Its number in the file, from 1; of Parquet, the row's.
         batch: The batch that it came in.
-        raw: Its text as it arrived, where bronze holds it.
-        known: When it was known, UTC; None for timeless rows.
+        raw: Its text as it arrived, where bronze holds it; without what is hidden.
+        known: When it was known, UTC; None for timeless rows, and where that is hidden.
     """
 
     file: str
@@ -65,7 +66,9 @@ class Behind:
     batches: tuple[str, ...]
 
 
-def lines_behind(pipeline: Pipeline, lake: Lake, scored: Scored, *, most: int) -> list[Behind]:
+def lines_behind(
+    pipeline: Pipeline, lake: Lake, scored: Scored, *, most: int, show_pii: bool = False
+) -> list[Behind]:
     """The lines behind the features of a score, in declared order, and behind its target.
 
     Args:
@@ -73,8 +76,9 @@ def lines_behind(pipeline: Pipeline, lake: Lake, scored: Scored, *, most: int) -
         lake: The lake.
         scored: The score.
         most: How many lines of a form are told one by one.
+        show_pii: Whether cells of columns marked `pii` are told.
     """
-    return list(_Tracer(pipeline, lake, scored, most).all())
+    return list(_Tracer(pipeline, lake, scored, most, show_pii=show_pii).all())
 
 
 @dataclass(frozen=True)
@@ -83,6 +87,7 @@ class _Tracer:
     lake: Lake
     scored: Scored
     most: int
+    show_pii: bool
 
     @property
     def at(self) -> datetime:
@@ -124,23 +129,32 @@ class _Tracer:
                 each["_row"],
                 each["_batch"],
                 raw.get((each["_file"], each["_row"], each["_batch"])),
-                None if source.timeless else each[source.clock],
+                None if source.timeless or self._is_hidden(source) else each[source.clock],
             )
             for each in shown
         )
         batches = tuple(sorted(set(rows["_batch"].to_pylist())))
         return Behind(place, features, of, rows.num_rows, lines, batches)
 
-    def _raw(self, of: str, rows: Sequence[Mapping[str, Any]]) -> dict[tuple[str, int, str], str]:
+    def _is_hidden(self, source: Source) -> bool:
+        return source.clock in source.pii and not self.show_pii
+
+    def _raw(
+        self, of: str, rows: Sequence[Mapping[str, Any]]
+    ) -> dict[tuple[str, int, str], str | None]:
         table = Table.if_exists(self.lake.bronze(of))
         batches = {row["_batch"] for row in rows}
         if table is None or not batches:
             return {}
         files = [file for file in table.files if file.batch is None or file.batch in batches]
-        found = table.arrow([*_PLACE, "_raw"], files=files)
+        found = table.arrow([*_PLACE, "_file_sha256", "_raw"], files=files)
         wanted = pc.is_in(found["_row"], pa.array([row["_row"] for row in rows], pa.int64()))
+        mask = Mask(frozenset()) if self.show_pii else Mask.of(self.pipeline.sources[of])
+        known = headers(self.lake, of) if mask.columns else {}
         return {
-            (row["_file"], row["_row"], row["_batch"]): row["_raw"]
+            (row["_file"], row["_row"], row["_batch"]): mask.line(
+                row["_raw"], known.get(row["_file_sha256"])
+            )
             for row in found.filter(wanted).to_pylist()
         }
 

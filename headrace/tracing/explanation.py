@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from headrace.held import Release, everything, rows_of
 from headrace.intervals import SCORE_VERSION, features_due
 from headrace.lake import Lake, Table, digest
+from headrace.masking import hidden_of, masked
 from headrace.models import registry
 from headrace.models.contributions import Contributions, contributions
 from headrace.spec.model import Pipeline
@@ -72,8 +73,9 @@ class Explanation:
         behind: The lines behind its features and its target.
         checks: The rules that their batches were held against.
         unchanged: Whether silver would give the same features today.
-        features: The features, in declared order.
-        target: The name of the target.
+        features: Names of the features that were used.
+        target: Name of the target.
+        hidden: Columns whose values are not told.
         held: Why the score was held, and who released it; None where it was not.
     """
 
@@ -87,16 +89,26 @@ class Explanation:
     unchanged: bool
     features: tuple[str, ...]
     target: str
+    hidden: frozenset[str]
     held: HeldScore | None = None
+
+    @property
+    def key(self) -> dict[str, Any]:
+        """The key of the score, less what is hidden."""
+        return masked(self.scored.key, self.hidden)
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """The row of gold, less what is hidden."""
+        return masked(self.scored.features.to_pylist()[0], self.hidden)
 
     def to_json(self) -> dict[str, Any]:
         """The explanation as JSON values, but for dates."""
         scored, row = self.scored, self.scored.row
-        values = scored.features.to_pylist()[0]
-        added = self.added
+        values, added = self.values, self.added
         return {
             "pipeline": self.pipeline,
-            "key": dict(scored.key),
+            "key": self.key,
             "interval": scored.interval,
             "score": {name: row[name] for name in _SCORES if name in row},
             "outcome": values[self.target],
@@ -140,7 +152,9 @@ _OF_A_RECORD = (
 )
 
 
-def explain(pipeline: Pipeline, lake: Lake, scored: Scored, *, most: int) -> Explanation:
+def explain(
+    pipeline: Pipeline, lake: Lake, scored: Scored, *, most: int, show_pii: bool = False
+) -> Explanation:
     """Gathers what is known of a score; writes nothing and starts no engine.
 
     Args:
@@ -148,13 +162,14 @@ def explain(pipeline: Pipeline, lake: Lake, scored: Scored, *, most: int) -> Exp
         lake: The lake.
         scored: The score.
         most: How many lines of a form of features are told one by one.
+        show_pii: Whether values of columns marked `pii`, and of what is made of them, are told.
 
     Raises:
         UsageError: The model is not there any more.
         CorruptArtifact: Something that it reads is damaged.
     """
     model = registry.load(lake, pipeline.name, scored.model)
-    behind = tuple(lines_behind(pipeline, lake, scored, most=most))
+    behind = tuple(lines_behind(pipeline, lake, scored, most=most, show_pii=show_pii))
     since = [a.moment for a in registry.promotions(lake, pipeline.name) if a.model == scored.model]
     names = pipeline.features.names
     used = [name for name in names if name in scored.features.schema.names]
@@ -169,6 +184,7 @@ def explain(pipeline: Pipeline, lake: Lake, scored: Scored, *, most: int) -> Exp
         unchanged=_is_unchanged(pipeline, lake, scored),
         features=tuple(used),
         target=pipeline.target.name,
+        hidden=frozenset() if show_pii else hidden_of(pipeline, f"gold/{pipeline.name}"),
         held=_held(pipeline, lake, scored),
     )
 

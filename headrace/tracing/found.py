@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -15,6 +15,7 @@ from headrace.errors import CorruptArtifact, UsageError
 from headrace.intervals import SCORE_VERSION
 from headrace.lake import DataFile, Lake, Table, application_id, digest
 from headrace.lake.history import Event, history
+from headrace.masking import hidden_of, masked
 from headrace.spec.model import Pipeline
 from headrace.spec.problems import unknown
 
@@ -83,7 +84,8 @@ def find(
     if rows.num_rows:
         several = rows.select([*key, _INTERVAL]).slice(0, _CANDIDATES).to_pylist()
         message = f"{rows.num_rows:,} scores have {told(values)}"
-        candidates = "; ".join(told(row) for row in several)
+        hidden = hidden_of(pipeline, f"gold/{pipeline.name}")
+        candidates = "; ".join(told(masked(row, hidden)) for row in several)
         raise UsageError(message, hint=f"name the rest of the key, such as: {candidates}")
     raise _missing(pipeline, lake, table, values, interval)
 
@@ -256,13 +258,15 @@ def _missing(
         return UsageError(
             f"{message}: the row was refused: {reason}", hint="mend the feature, then train again"
         )
-    example = _example(table.files, table, tuple(values))
+    example = _example(pipeline, table, tuple(values))
     days = sorted(file.partition[_INTERVAL] for file in table.files)
     span = f"scores reach from {days[0]} to {days[-1]}" if days else "there are none"
     return UsageError(message, hint=f"{span}; one of them is {example}" if example else span)
 
 
-def _example(files: Collection[DataFile], table: Table, columns: Sequence[str]) -> str:
-    last = [file for file in files if file.rows][-1:]
+def _example(pipeline: Pipeline, table: Table, columns: Sequence[str]) -> str:
+    """A score that there is; nothing where its key is hidden."""
+    last = [file for file in table.files if file.rows][-1:]
     rows = table.arrow(list(columns), files=last).slice(0, 1).to_pylist() if last else []
-    return told(rows[0]) if rows else ""
+    hidden = hidden_of(pipeline, f"gold/{pipeline.name}")
+    return told(rows[0]) if rows and hidden.isdisjoint(columns) else ""

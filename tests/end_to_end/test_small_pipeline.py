@@ -277,6 +277,22 @@ def test_the_page_of_the_run_tells_the_decision(user, first):
     sentence = json.loads(train.read_text())["detail"]["decision"]["sentence"]
     assert len(sentence) > 20
     assert " ".join(sentence.split()) in page_text(page)
+    assert page.stat().st_size < 2_000_000
+
+
+def test_the_page_of_the_run_holds_scores_against_those_of_the_test_part(user, first):
+    (page,) = (user.lake.root / "reports").glob(f"{run_of(first)}.html")
+    text = page_text(page)
+    assert "The line behind is the test part" in text
+    assert "Pairs of features" in text
+
+
+def test_each_stage_tells_what_it_took_of_the_processors(user, first):
+    told = [json.loads(path.read_text()) for path in user.lake.runs(run_of(first)).glob("*.json")]
+    taken = {one["name"]: one["processor_seconds"] for one in told if one["outcome"] == "done"}
+    assert set(taken) == {"ingest", "check", "features", "train", "score"}
+    assert all(seconds > 0.05 for seconds in taken.values())
+    assert sum(one["processor_seconds"] or 0 for one in told) < first.cpu_seconds
 
 
 def test_the_same_run_again_says_that_all_is_done(again):

@@ -297,3 +297,60 @@ def scored(folder: Path) -> Callable[..., tuple[Pipeline, Lake]]:
     Given an algorithm, the scores are its.
     """
     return lambda algorithm="logistic_regression": _make(folder, algorithm=algorithm)
+
+
+# Gold that an audit, or a training up to its audit, reads.
+
+
+@pytest.fixture
+def gold(folder: Path) -> Callable[..., None]:
+    """Writes three days of rides to gold whose line is the target, or is not."""
+
+    def write(*, told: bool) -> None:
+        table, files = Lake(folder / "lake").gold("rides"), []
+        for n in range(3):
+            day, rng = date(2014, 1, 1) + timedelta(days=n), np.random.default_rng(n)
+            late = rng.random(300) < 0.5
+            line = late if told else rng.random(300) < 0.5
+            known = datetime(day.year, day.month, day.day, 10, tzinfo=UTC)
+            rows = pa.table(
+                {
+                    "id": pa.array(n * 300 + rng.permutation(300), pa.int32()),
+                    "line": np.where(line, "red", "blue"),
+                    "late": late,
+                    "_target_known_at": pa.array([known] * 300, _MOMENT),
+                    "_fingerprint": ["f"] * 300,
+                    "_labels": ["l"] * 300,
+                }
+            )
+            files.append(stage_file(table, rows, partition={"_interval": day}))
+        schema = rows.schema.append(pa.field("_interval", pa.date32()))
+        unit = application_id("rides", "features", "gold")
+        commit(table, files, schema=schema, unit=unit, partition_by=["_interval"])
+
+    return write
+
+
+@pytest.fixture
+def score_is_off(scored: Callable[..., tuple[Pipeline, Lake]]) -> Callable[[], tuple[float, float]]:
+    """Scores the rides of DAY, then moves the first score by one bit; what it was, what it is."""
+
+    def move() -> tuple[float, float]:
+        place = scored()[1].scores("rides")
+        rows = Table(place).arrow()
+        right: float = rows["score"][0].as_py()
+        off = float(np.nextafter(right, 1.0))
+        score = pa.array([off, rows["score"][1].as_py()])
+        changed = rows.set_column(rows.schema.get_field_index("score"), "score", score)
+        commit(
+            place,
+            [stage_file(place, changed.drop(["_interval"]), partition={"_interval": DAY})],
+            schema=rows.schema,
+            unit="rides/score/again",
+            partition_by=["_interval"],
+            replace=[("_interval", "=", DAY.isoformat())],
+            repeatable=True,
+        )
+        return right, off
+
+    return move

@@ -25,6 +25,12 @@ def test_one_is_told_with_its_parameters_budget_and_caveats(headrace):
     assert told["tasks"] == ["binary", "multiclass"]
 
 
+def test_what_fits_it_on_more_rows_than_one_node_has_is_told(headrace):
+    assert "bigger than one node: by spark" in headrace("algorithms", "naive_bayes")[1]
+    assert "bigger than one node" not in headrace("algorithms", "svm")[1]
+    assert json.loads(headrace("algorithms", "xgboost", "--json")[1])["engines"] == ["ray_train"]
+
+
 def test_an_asked_name_finds_its_entry_and_quest_is_told_not_to_be_offered(headrace):
     assert "Decision tree" in headrace("algorithms", "CART")[1]
     code, out, _ = headrace("algorithms", "quest")

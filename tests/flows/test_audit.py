@@ -3,46 +3,6 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, date, datetime, timedelta
-
-import numpy as np
-import pyarrow as pa
-import pytest
-
-from headrace.lake import Lake, application_id, commit, stage_file
-
-FIRST = date(2014, 1, 1)
-
-
-@pytest.fixture
-def gold(folder):
-    """Three days of rides whose line is the target, or is not."""
-
-    def write(*, told):
-        lake, files = Lake(folder / "lake"), []
-        for n in range(3):
-            day, rng = FIRST + timedelta(days=n), np.random.default_rng(n)
-            late = rng.random(300) < 0.5
-            line = late if told else rng.random(300) < 0.5
-            leaves = datetime(day.year, day.month, day.day, 8, tzinfo=UTC)
-            rows = pa.table(
-                {
-                    "id": pa.array(n * 300 + rng.permutation(300), pa.int32()),
-                    "line": np.where(line, "red", "blue"),
-                    "late": late,
-                    "_target_known_at": pa.array(
-                        [leaves + timedelta(hours=2)] * 300, pa.timestamp("us", "UTC")
-                    ),
-                    "_fingerprint": ["f"] * 300,
-                    "_labels": ["l"] * 300,
-                }
-            )
-            files.append(stage_file(lake.gold("rides"), rows, partition={"_interval": day}))
-        schema = rows.schema.append(pa.field("_interval", pa.date32()))
-        unit = application_id("rides", "features", "gold")
-        commit(lake.gold("rides"), files, schema=schema, unit=unit, partition_by=["_interval"])
-
-    return write
 
 
 def test_a_leak_exits_1_and_shows_the_lines_that_would_allow_it(headrace, gold):

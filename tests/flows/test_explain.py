@@ -8,7 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from headrace.lake import Table, commit, stage_file
+from headrace.lake import Table, append, commit, stage_file
+from headrace.masking import HIDDEN, MASK
 
 
 def explained(headrace, *words):
@@ -118,30 +119,11 @@ def test_scores_of_the_same_model_and_features_are_equal_to_the_last_bit(headrac
     assert (code, told["equal"], told["rows"]) == (0, True, 2)
 
 
-def test_a_score_that_is_off_by_one_bit_exits_4_and_is_named(headrace, scored):
-    _, lake = scored()
-    table = Table(lake.scores("rides"))
-    rows = table.arrow()
-    off = float(np.nextafter(rows["score"][0].as_py(), 1.0))
-    score = pa.array([off, rows["score"][1].as_py()])
-    changed = rows.set_column(rows.schema.get_field_index("score"), "score", score)
-    day = rows["_interval"][0].as_py()
-    commit(
-        lake.scores("rides"),
-        [
-            stage_file(
-                lake.scores("rides"), changed.drop(["_interval"]), partition={"_interval": day}
-            )
-        ],
-        schema=rows.schema,
-        unit="rides/score/again",
-        partition_by=["_interval"],
-        replace=[("_interval", "=", day.isoformat())],
-        repeatable=True,
-    )
+def test_a_score_that_is_off_by_one_bit_exits_4_and_is_named(headrace, score_is_off):
+    right, off = score_is_off()
     code, out, err = headrace("rebuild", "--all")
     assert code == 4
-    assert f"id=4: score was {off!r}, and is {rows['score'][0].as_py()!r}" in out
+    assert f"id=4: score was {off!r}, and is {right!r}" in out
     assert "1 cells of 2 scores came out differently" in err
     assert err.splitlines()[-1].startswith("HR-502")
     code, _, _ = headrace("rebuild", "id=5")
@@ -154,3 +136,62 @@ def test_rebuild_asks_for_a_key_or_for_all(headrace, scored, words):
     code, out, err = headrace("rebuild", *words)
     assert (code, out) == (2, "")
     assert "it takes the key of a score, or --all" in err or "no scores of 2014-02-01" in err
+
+
+@pytest.fixture
+def marked(folder, scored):
+    """The scored lake of a pipeline that marks the line of a ride, and the rain, as personal."""
+    _, lake = scored()
+    text = (folder / "pipeline.yaml").read_text()
+    for path in ("rides", "lines", "weather"):
+        column = "rain" if path == "weather" else "line"
+        text = text.replace(
+            f"    path: landing/{path}/*.csv\n",
+            f"    path: landing/{path}/*.csv\n    pii: [{column}]\n",
+        )
+    (folder / "pipeline.yaml").write_text(text)
+    names = {"rides": ["id", "line", "leaves"], "lines": ["line", "seats"]}
+    files = {
+        "source": list(names),
+        "sha256": ["f" * 64] * 2,
+        "columns": list(names.values()),
+    }
+    append(lake.files, pa.table(files), unit="rides/files/b")
+    return lake
+
+
+@pytest.mark.usefixtures("marked")
+def test_marked_columns_and_what_is_made_of_them_are_hidden(headrace):
+    told = explained(headrace, "id=4")
+    values = {each["feature"]: each["value"] for each in told["features"]}
+    assert values == {"line": MASK, "seats": 50, "rain": MASK, "delay_7d": 15.0}
+    raw = {each["place"]: each["lines"][0]["raw"] for each in told["lines"]}
+    assert raw["features.columns"] == f"4,{MASK},2014-01-05T08:00:00Z"
+    assert raw["features.lookups.lines"] == f"{MASK},50"
+    assert raw["features.latest.weather"] == HIDDEN  # its header is not recorded
+    assert raw["target"].startswith("4,2014-01-05")
+    code, out, _ = headrace("explain", "id=4")
+    assert code == 0
+    assert "red" not in out.replace("features", "").replace("scored", "").split()
+
+
+@pytest.mark.usefixtures("marked")
+def test_who_may_see_them_asks_for_them(headrace):
+    told = explained(headrace, "id=4", "--show-pii")
+    values = {each["feature"]: each["value"] for each in told["features"]}
+    assert (values["line"], values["rain"]) == ("red", 2.0)
+    assert told["lines"][0]["lines"][0]["raw"] == "4,red,2014-01-05T08:00:00Z"
+
+
+def test_a_marked_key_is_hidden_in_words_and_in_hints(folder, headrace, scored):
+    scored()
+    text = (folder / "pipeline.yaml").read_text()
+    path = "    path: landing/rides/*.csv\n"
+    (folder / "pipeline.yaml").write_text(text.replace(path, f"{path}    pii: [id]\n"))
+    code, out, _ = headrace("explain", "id=4")
+    assert code == 0
+    assert f"id={MASK}, 2014-01-05" in out
+    assert "id=4" not in out
+    _, _, err = headrace("explain", "id=77")
+    assert "scores reach from 2014-01-05 to 2014-01-05" in err
+    assert "id=5" not in err

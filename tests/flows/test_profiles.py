@@ -63,3 +63,18 @@ def test_a_table_that_is_not_there_yet_says_what_makes_it(headrace, subject):
     assert code == 2
     assert "is there yet" in err
     assert "`headrace run pipeline.yaml` makes it" in " ".join(err.split())
+
+
+def test_top_values_of_a_marked_column_are_shown_nowhere(headrace, folder, kept):
+    text = (folder / "pipeline.yaml").read_text()
+    path = "    path: landing/rides/*.csv\n"
+    (folder / "pipeline.yaml").write_text(text.replace(path, f"{path}    pii: [line]\n"))
+    rows = [{**row, **({"column": "line"} if "column" in row else {})} for row in ROWS]
+    append(kept.gold("rides"), pa.table({"line": ["red"]}), unit="rides/features/b1")
+    at = datetime(2024, 5, 2, tzinfo=UTC)
+    profiles.keep(kept, rows, table="gold/rides", version=0, profiled_at=at)
+    code, out, _ = headrace("profile", "gold")
+    assert (code, "r[ed]" in out) == (0, False)
+    _, out, _ = headrace("profile", "gold", "--json")
+    assert "top" not in {row["statistic"] for row in json.loads(out)}
+    assert "r[ed]" not in kept.report("profile-gold-rides-v0").read_text()

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from headrace.lake import append
-from headrace.masking import HIDDEN, MASK, Mask, recorded
+from headrace.masking import HIDDEN, MASK, Mask, hidden_of, masked, recorded
 from headrace.profiles import without_values
 from headrace.report import write
 from headrace.spec.model import Pipeline
@@ -49,6 +49,66 @@ def test_reason_names_the_marked_column_and_hides_its_value():
     told = "id: cannot read 'x' as int; name: cannot read 'Ada' as ' as int' as int"
     shown = OF_NAMES.reason(told)
     assert shown == f"id: cannot read 'x' as int; name: cannot read '{MASK}' as int"
+
+
+def test_features_made_of_a_marked_column_are_hidden_and_no_others():
+    people = {
+        "path": "landing/people/*.csv",
+        "schema": {"id": "int", "name": "string", "home": "string", "at": "timestamp"},
+        "key": ["id"],
+        "event_time": "at",
+        "pii": ["name", "home"],
+    }
+    homes = {
+        "path": "landing/homes/*.csv",
+        "schema": {"home": "string", "owner": "string", "rooms": "int"},
+        "key": ["home"],
+        "timeless": True,
+        "pii": ["owner"],
+    }
+    visits = {
+        "path": "landing/visits/*.csv",
+        "schema": {"id": "int", "paid": "double", "guests": "int", "known": "timestamp"},
+        "key": ["id", "known"],
+        "known_at": "known",
+        "references": "people",
+        "pii": ["paid"],
+    }
+    over = {"of": "visits", "by": ["id"], "over": "7 days"}
+    pipeline = Pipeline.model_validate(
+        {
+            "name": "stays",
+            "timezone": "UTC",
+            "sources": {"people": people, "homes": homes, "visits": visits},
+            "features": {
+                "rows": "people",
+                "at": "05:00",
+                "columns": {"initial": "left(NAME, 1)", "hour": "hour(at)"},
+                "lookups": {
+                    "homes": {"on": ["home"], "columns": {"whose": "owner", "size": "rooms"}}
+                },
+                "history": {
+                    "spent": {**over, "value": "sum(paid)"},
+                    "company": {**over, "value": "avg(guests)"},
+                },
+                "encodings": {
+                    "often": {**over, "kind": "frequency"},
+                    "worth": {**over, "kind": "mean", "value": "paid"},
+                },
+            },
+            "target": {"name": "late", "of": "visits", "value": "guests > 1"},
+            "split": {"kind": "time", "validation": "1 days", "test": "1 days"},
+            "training": {"algorithms": ["lightgbm"], "first": "2013-12-01", "every": "30 days"},
+        }
+    )
+    made = {"initial", "whose", "spent", "worth"}
+    marked = {"name", "home", "owner", "paid"}
+    assert hidden_of(pipeline, "gold/stays") == made | marked
+    assert hidden_of(pipeline, "silver/visits") == {"paid"}
+
+
+def test_a_null_of_a_hidden_column_stays_null():
+    assert masked({"name": "Ada", "home": None}, {"name", "home"}) == {"name": MASK, "home": None}
 
 
 def test_newest_run_tells_the_mask(lake):

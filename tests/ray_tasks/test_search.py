@@ -104,6 +104,22 @@ def test_a_search_where_only_baselines_succeed_is_an_error_with_the_reason(tmp_p
         )
 
 
+def test_all_may_fail_where_engines_have_candidates_but_a_baseline_must_stand(tmp_path):
+    failing = failing_algorithm("no such thing")
+    found = searched(
+        problem(PRIOR, failing), tuning=Tuning(trials=2), storage=tmp_path / "a", alone=False
+    )
+    assert [(bool(each.values), each.failed) for each in found] == [(True, 0), (False, 1)]
+    assert "no such thing" in found[1].errors[0]
+    with pytest.raises(TrainingError, match=r"every trial failed: .*no such thing"):
+        searched(
+            problem(replace(failing, baseline=True)),
+            tuning=Tuning(trials=2),
+            storage=tmp_path / "b",
+            alone=False,
+        )
+
+
 def test_predictions_that_are_not_numbers_are_a_failed_trial(tmp_path):
     with pytest.raises(TrainingError, match="every trial failed: predictions are not finite"):
         searched(problem(PRIOR, infinite_algorithm()), tuning=Tuning(trials=2), storage=tmp_path)

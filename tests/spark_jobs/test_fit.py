@@ -62,7 +62,7 @@ def by_spark(spark, rows, encoding):
     def fitted(name, target, task, **parameters):
         frame = spark.createDataFrame(rows).select(*FEATURE_NAMES, target)
         classes = Classes.fit(task, rows.column(target))
-        train = Rows(frame, COUNT, target, classes, encoding)
+        train = Rows(frame, COUNT, target, classes, encoding, 7)
         return TWINS[name](train, {**named(name).defaults, **parameters})
 
     return fitted

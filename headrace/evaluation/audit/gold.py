@@ -13,6 +13,7 @@ from headrace.evaluation.audit.subject import Lookup, Roles
 from headrace.evaluation.splits import Parts
 from headrace.lake import Lake, Table
 from headrace.lake.history import history
+from headrace.masking import hidden_of
 from headrace.spec.model import Pipeline
 
 _AT = "_at"
@@ -58,6 +59,7 @@ def audit_gold(rows: pa.Table, pipeline: Pipeline, *, parts: Parts, lake: Lake) 
         interval="_interval",
         at=_AT,
         lookups=tuple(lookups),
+        hidden=hidden_of(pipeline, f"gold/{pipeline.name}"),
         order=tuple(
             name
             for name in key

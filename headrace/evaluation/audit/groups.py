@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 from headrace.evaluation.audit.finding import Finding, NotJudged
 from headrace.evaluation.audit.subject import Subject
 from headrace.evaluation.blocks import names_of
+from headrace.masking import MASK
 from headrace.spec.model import Leak
 
 _SHOWN = 3
@@ -31,6 +32,9 @@ def shared_groups(subject: Subject) -> list[Finding | NotJudged]:
     both = pc.unique(later.filter(shared))
     total = len(pc.unique(pa.concat_arrays([train, later]).drop_null()))
     what = ", ".join(groups)
+    examples = [str(each)[:80] for each in both[:_SHOWN].to_pylist()]
+    if not subject.roles.hidden.isdisjoint(groups):
+        examples = [MASK] * len(examples)
     return [
         Finding(
             Leak.SHARED_GROUPS,
@@ -44,7 +48,7 @@ def shared_groups(subject: Subject) -> list[Finding | NotJudged]:
                 "of": total,
                 "rows": rows,
                 "of_rows": len(subject.later),
-                "examples": [str(each)[:80] for each in both[:_SHOWN].to_pylist()],
+                "examples": examples,
             },
         )
     ]

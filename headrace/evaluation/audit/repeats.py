@@ -8,6 +8,7 @@ import pyarrow as pa
 from headrace.evaluation.audit.finding import Finding, NotJudged
 from headrace.evaluation.audit.subject import Subject
 from headrace.evaluation.metrics import Booleans, Floats
+from headrace.masking import masked
 from headrace.spec.model import Leak
 
 FEWEST = 5  # later rows that recur
@@ -58,7 +59,11 @@ def _keys(subject: Subject) -> list[Finding]:
             f"{count:,} of {len(subject.later):,} rows of validation and test have a key "
             f"({', '.join(key)}) that is also in training",
             "a row must have one key and one place: remove the copies, or complete the key",
-            {"rows": count, "of": len(subject.later), "examples": _texts(examples)},
+            {
+                "rows": count,
+                "of": len(subject.later),
+                "examples": _texts(examples, subject.roles.hidden),
+            },
         )
     ]
 
@@ -101,7 +106,7 @@ def _twins(subject: Subject) -> list[Finding]:
                 "of": len(later),
                 "surely": round(sure, 4),
                 "threshold": SURE,
-                "examples": _texts(examples),
+                "examples": _texts(examples, subject.roles.hidden),
             },
         )
     ]
@@ -222,5 +227,6 @@ def _standard(values: Floats) -> Floats:
     return spread
 
 
-def _texts(rows: pa.Table) -> list[str]:
-    return [", ".join(f"{k}={v}" for k, v in row.items())[:200] for row in rows.to_pylist()]
+def _texts(rows: pa.Table, hidden: frozenset[str]) -> list[str]:
+    told = (masked(row, hidden) for row in rows.to_pylist())
+    return [", ".join(f"{k}={v}" for k, v in row.items())[:200] for row in told]

@@ -49,6 +49,7 @@ class Roles:
         lookups: The look-ups.
         order: Row numbers and ids that say nothing but where a row stood; features or not.
         file_order: Whether the table's own order is that of a file, and to be judged.
+        hidden: Columns whose values are not told.
     """
 
     target: str
@@ -61,6 +62,7 @@ class Roles:
     lookups: tuple[Lookup, ...] = ()
     order: tuple[str, ...] = ()
     file_order: bool = False
+    hidden: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

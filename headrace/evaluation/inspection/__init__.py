@@ -14,7 +14,13 @@ from headrace.evaluation.inspection.fits import Again, refusal
 from headrace.evaluation.inspection.importance import importances
 from headrace.evaluation.inspection.learning import learning_curve
 from headrace.evaluation.inspection.overfit import overfit
-from headrace.evaluation.inspection.ranges import beyond, ranges, target_beyond, warnings
+from headrace.evaluation.inspection.ranges import (
+    beyond,
+    masked,
+    ranges,
+    target_beyond,
+    warnings,
+)
 from headrace.evaluation.inspection.slices import slices
 from headrace.evaluation.inspection.subject import Rows, Subject
 from headrace.models.algorithms.algorithm import Task
@@ -73,7 +79,8 @@ def inspect(subject: Subject, again: Again | None, *, by: Sequence[str] = ()) ->
 def _ranges(subject: Subject) -> dict[str, Any]:
     """Rows of the test part against the ranges of training."""
     algorithm = subject.model.recipe.algorithm
-    found = beyond(subject.test.table, ranges(subject.train.table, subject.features))
+    seen = ranges(subject.train.table, subject.features)
+    found = masked(beyond(subject.test.table, seen), subject.hidden)
     lines = list(warnings(found, algorithm=algorithm))
     if subject.task is Task.REGRESSION:
         of_target = target_beyond(subject.test.y, train=subject.train.y, algorithm=algorithm)

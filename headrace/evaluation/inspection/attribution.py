@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 
 from headrace.evaluation.inspection.contributions import Contributions, contributions
-from headrace.evaluation.inspection.resampling import Resamples, as_json, interval_of, plain
+from headrace.evaluation.inspection.figures import as_json, plain
 from headrace.evaluation.inspection.subject import Subject
 from headrace.evaluation.intervals import Interval
+from headrace.evaluation.resamples import LOOKS, Resamples
+from headrace.masking import masked
 from headrace.models.algorithms.algorithm import Task
 
 _MOST_EXACT, _MOST_SAMPLED, _FEWEST = 1_000, 60, 10  # rows
@@ -63,8 +65,8 @@ def attribution(subject: Subject) -> Attribution:
     sizes = np.abs(found.values)
     if sizes.ndim > 2:  # noqa: PLR2004  # classes
         sizes = sizes.sum(axis=2)
-    resamples = Resamples.of(rows.days, seed=subject.seed)
-    means = [interval_of(resamples.means(sizes[:, i])) for i in range(len(names))]
+    resamples = Resamples.of(rows.days, seed=subject.seed, resamples=LOOKS)
+    means = [resamples.interval(resamples.means(sizes[:, i])) for i in range(len(names))]
     order = sorted(range(len(names)), key=lambda i: -means[i].value)
     several = subject.task is Task.MULTICLASS
     told = [(found.features[i], means[i]) for i in order]
@@ -88,6 +90,7 @@ def _explained(subject: Subject, table: Any, found: Contributions) -> tuple[dict
         values = found.values[place]
         largest = np.argsort(-np.abs(values), kind="stable")[:_EXPLAINED]
         cells = row.select(list({*subject.key, *subject.features})).to_pylist()[0]
+        cells = masked(cells, subject.hidden)
         told.append(
             {
                 "key": {name: _cell(cells[name]) for name in subject.key},

@@ -10,10 +10,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from headrace.evaluation.inspection.resampling import Resamples, as_json, interval_of, plain
+from headrace.evaluation.inspection.figures import as_json, plain
 from headrace.evaluation.inspection.subject import Rows, Subject
 from headrace.evaluation.intervals import Interval
 from headrace.evaluation.metrics import Floats
+from headrace.evaluation.resamples import LOOKS, Resamples
+from headrace.masking import MASK
 from headrace.models.algorithms.algorithm import Task
 
 MOST_ROWS = 400
@@ -31,7 +33,7 @@ class Curve:
         feature: The feature.
         output: What is predicted: a class, or empty.
         numeric: Whether the values are numbers in their order.
-        values: What the feature was set to.
+        values: What the feature was set to; of one that is hidden only the order among the values.
         means: The mean prediction at each, and where it would lie for other days.
         average: The mean prediction with the feature as it is.
     """
@@ -78,7 +80,7 @@ def dependence(subject: Subject, features: Sequence[str]) -> list[Curve]:
         features: Which; at most `MOST_FEATURES` are drawn.
     """
     rows = subject.validation.sample(MOST_ROWS, key=subject.key)
-    resamples = Resamples.of(rows.days, seed=subject.seed)
+    resamples = Resamples.of(rows.days, seed=subject.seed, resamples=LOOKS)
     table = rows.table.select(list(subject.features))
     outputs = _outputs(subject, rows)
     asis = subject.predicted(table)
@@ -91,13 +93,15 @@ def dependence(subject: Subject, features: Sequence[str]) -> list[Curve]:
         for output, place in outputs:
             of = [resamples.means(_of(each, place)) for each in set_to]
             values = tuple(each.as_py() for each in grid)
+            if hidden := name in subject.hidden:
+                values = _masked(len(grid), numeric=numeric)
             curves.append(
                 Curve(
                     name,
                     output,
-                    numeric,
-                    tuple(float(each) for each in values) if numeric else values,
-                    tuple(interval_of(each) for each in of),
+                    numeric and not hidden,
+                    tuple(float(each) for each in values) if numeric and not hidden else values,
+                    tuple(resamples.interval(each) for each in of),
                     float(_of(asis, place).mean()),
                 )
             )
@@ -132,6 +136,13 @@ def _grid(column: pa.ChunkedArray) -> tuple[list[pa.Scalar], bool]:
     counts = pc.value_counts(known.cast(pa.string())).to_pylist()
     counts.sort(key=lambda each: (-each["counts"], each["values"]))
     return [pa.scalar(each["values"]) for each in counts[:_CATEGORIES]], False
+
+
+def _masked(count: int, *, numeric: bool) -> tuple[str, ...]:
+    """Names for values of a hidden feature: by frequency, or from the least to the greatest."""
+    if not numeric:
+        return tuple(f"{MASK} {place}" for place in range(1, count + 1))
+    return tuple(f"{MASK} at {place / (count - 1):.0%}" for place in range(count))
 
 
 def _predicted(

@@ -11,9 +11,10 @@ import numpy as np
 import pyarrow as pa
 
 from headrace.evaluation.inspection.association import groups
-from headrace.evaluation.inspection.resampling import Resamples, as_json, interval_of, told
+from headrace.evaluation.inspection.figures import as_json, told
 from headrace.evaluation.inspection.subject import Rows, Subject
 from headrace.evaluation.intervals import Interval
+from headrace.evaluation.resamples import LOOKS, Resamples
 
 MOST_ROWS, FEWEST_ROWS = 6_000, 250
 _MOST_SHUFFLED = 600_000  # rows, of all features together
@@ -79,7 +80,7 @@ def importances(subject: Subject) -> Importances:
     interval is of resampled days, paired: every shuffling is judged under the same draws.
     """
     rows = _few_enough(subject)
-    resamples = Resamples.of(rows.days, seed=subject.seed)
+    resamples = Resamples.of(rows.days, seed=subject.seed, resamples=LOOKS)
     table = rows.table.select(list(subject.features))
 
     def draws(shuffled: pa.Table) -> Any:  # noqa: ANN401  # numbers
@@ -94,7 +95,7 @@ def importances(subject: Subject) -> Importances:
     found = []
     for names in [*((name,) for name in subject.features), *together]:
         worse = np.mean([draws(_shuffled(table, names, order)) for order in orders], axis=0)
-        loss = interval_of(subject.metric.gain(whole, worse))
+        loss = resamples.interval(subject.metric.gain(whole, worse))
         group = mates.get(names[0], ()) if len(names) == 1 else ()
         others = tuple(each for each in group if each not in names)
         varies = any(len(table.column(name).unique()) > 1 for name in names)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+from headrace.evaluation.inspection.figures import as_json, told
 from headrace.evaluation.inspection.fits import SHARES, Again, Refit, newest, refitted
-from headrace.evaluation.inspection.resampling import Resamples, as_json, interval_of, told
 from headrace.evaluation.inspection.subject import Subject
 from headrace.evaluation.intervals import Interval
 from headrace.evaluation.metrics import Floats
+from headrace.evaluation.resamples import LOOKS, Resamples
 
 MOST_ROWS = 20_000
 
@@ -66,7 +67,7 @@ def learning_curve(subject: Subject, again: Again) -> tuple[LearningCurve | None
     """
     shipped = replace(subject.model, calibration=None)  # as the others are
     rows = subject.validation.sample(MOST_ROWS, key=subject.key)
-    resamples = Resamples.of(rows.days, seed=subject.seed)
+    resamples = Resamples.of(rows.days, seed=subject.seed, resamples=LOOKS)
 
     def draws(refit: Refit) -> Floats:
         score = subject.predicted(rows.table, by=refit.model)
@@ -86,9 +87,10 @@ def learning_curve(subject: Subject, again: Again) -> tuple[LearningCurve | None
             return None, why, estimate
     fits.append(Refit(shipped, whole, len(set(again.days.tolist())), estimate))
     drawn = [draws(each) for each in fits]
-    gain = interval_of(subject.metric.gain(drawn[-1], drawn[-2]))
+    gain = resamples.interval(subject.metric.gain(drawn[-1], drawn[-2]))
     points = tuple(
-        Point(each.rows, each.days, interval_of(of)) for each, of in zip(fits, drawn, strict=True)
+        Point(each.rows, each.days, resamples.interval(of, bounds=subject.metric.bounds))
+        for each, of in zip(fits, drawn, strict=True)
     )
     curve = LearningCurve(points, gain, len(rows), _sentence(subject, points, gain))
     return curve, "", estimate

@@ -7,17 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from headrace.evaluation.inspection.figures import as_json, plain, told
 from headrace.evaluation.inspection.fits import Again, refitted
-from headrace.evaluation.inspection.resampling import (
-    Resamples,
-    as_json,
-    interval_of,
-    plain,
-    told,
-)
 from headrace.evaluation.inspection.subject import Rows, Subject
-from headrace.evaluation.intervals import Interval
+from headrace.evaluation.intervals import Interval, interval_of
 from headrace.evaluation.metrics import Floats
+from headrace.evaluation.resamples import LOOKS, Resamples
 from headrace.models.model import Model
 
 MOST_ROWS = 10_000  # of each part
@@ -90,12 +85,28 @@ def overfit(
             ("test", subject.test),
         )
     }
-    own = {name: _draws(subject, rows) for name, rows in parts.items()}
-    base = {}
-    if subject.baseline is not None:
-        base = {name: _draws(subject, rows, by=subject.baseline) for name, rows in parts.items()}
-    gap = interval_of(subject.metric.gain(own["train"], own["test"]))
-    of_time = interval_of(subject.metric.gain(base["train"], base["test"])) if base else None
+    resamples = {
+        name: Resamples.of(rows.days, seed=subject.seed, resamples=LOOKS)
+        for name, rows in parts.items()
+    }
+
+    def drawn(by: Model | None = None) -> dict[str, Floats]:
+        return {name: _draws(subject, rows, resamples[name], by=by) for name, rows in parts.items()}
+
+    def told_of(draws: dict[str, Floats]) -> dict[str, Interval]:
+        bounds = subject.metric.bounds
+        return {n: resamples[n].interval(each, bounds=bounds) for n, each in draws.items()}
+
+    fewer = min(resamples[name].effective() for name in ("train", "test"))
+
+    def apart(draws: dict[str, Floats]) -> Interval:
+        """By how much training rows are better; as many blocks as the part of fewer has."""
+        return interval_of(subject.metric.gain(draws["train"], draws["test"]), effective=fewer)
+
+    own = drawn()
+    base = drawn(subject.baseline) if subject.baseline is not None else {}
+    gap = apart(own)
+    of_time = apart(base) if base else None
     left = _left(subject, own, base) if base else None
     seeds: tuple[float, ...] = ()
     if again is not None:
@@ -105,8 +116,8 @@ def overfit(
         else:
             seeds = _seeds(subject, again, parts["validation"], count=count)
     found = Overfit(
-        parts={name: interval_of(each) for name, each in own.items()},
-        baseline={name: interval_of(each) for name, each in base.items()},
+        parts=told_of(own),
+        baseline=told_of(base),
         gap=gap,
         of_time=of_time,
         left=left,
@@ -117,8 +128,7 @@ def overfit(
     return Overfit(**{**vars(found), "sentence": _sentence(subject, found)})
 
 
-def _draws(subject: Subject, rows: Rows, *, by: Model | None = None) -> Floats:
-    resamples = Resamples.of(rows.days, seed=subject.seed)
+def _draws(subject: Subject, rows: Rows, resamples: Resamples, *, by: Model | None) -> Floats:
     score = subject.predicted(rows.table, by=by)
     return resamples.draws(rows.y, score, task=subject.task, metric=subject.metric)
 
@@ -131,7 +141,7 @@ def _left(subject: Subject, own: dict[str, Floats], base: dict[str, Floats]) -> 
 def _seeds(subject: Subject, again: Again, rows: Rows, *, count: int) -> tuple[float, ...]:
     """The metric of the model and of fits from other seeds; one alone where they are the same."""
     first = subject.model.recipe.seed
-    resamples = Resamples.of(rows.days, seed=subject.seed)
+    resamples = Resamples.of(rows.days, seed=subject.seed, resamples=1)  # the value alone is told
     found: list[float] = []
     plainly = replace(subject.model, calibration=None)  # as the others are
     score = subject.predicted(rows.table, by=plainly)

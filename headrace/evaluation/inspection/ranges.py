@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,7 @@ class Beyond:
         high: The greatest of training.
         least: The least of these rows.
         most: The greatest of these rows.
+        told: Whether these four values may be told.
     """
 
     feature: str
@@ -44,6 +45,7 @@ class Beyond:
     high: float
     least: float
     most: float
+    told: bool = True
 
     @property
     def share(self) -> float:
@@ -55,15 +57,18 @@ class Beyond:
         """What was found, for people."""
         sides = []
         if self.below:
-            sides.append(f"{self.below:,} below {self.low:.6g} (down to {self.least:.6g})")
+            of = f"{self.low:.6g} (down to {self.least:.6g})" if self.told else "its least"
+            sides.append(f"{self.below:,} below {of}")
         if self.above:
-            sides.append(f"{self.above:,} above {self.high:.6g} (up to {self.most:.6g})")
-        told = " and ".join(sides)
-        return f"{self.feature} leaves the range of training in {told}, of {self.rows:,} rows"
+            of = f"{self.high:.6g} (up to {self.most:.6g})" if self.told else "its greatest"
+            sides.append(f"{self.above:,} above {of}")
+        both = " and ".join(sides)
+        return f"{self.feature} leaves the range of training in {both}, of {self.rows:,} rows"
 
     def to_json(self) -> dict[str, Any]:
         """The same as JSON values."""
-        return {**vars(self), "sentence": f"{self.sentence}."}
+        values = {} if self.told else dict.fromkeys(("low", "high", "least", "most"))
+        return {**vars(self), **values, "sentence": f"{self.sentence}."}
 
 
 def ranges(rows: pa.Table, features: Sequence[str]) -> dict[str, list[float]]:
@@ -123,6 +128,11 @@ def added(parts: Sequence[Sequence[Beyond]], *, rows: int) -> list[Beyond]:
             max(each.most, have.most) if have else each.most,
         )
     return sorted(whole.values(), key=lambda each: (-each.share, each.feature))
+
+
+def masked(found: Sequence[Beyond], hidden: Collection[str]) -> list[Beyond]:
+    """The same, without the values of features that are hidden."""
+    return [replace(each, told=each.feature not in hidden) for each in found]
 
 
 def warnings(found: Sequence[Beyond], *, algorithm: str) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from headrace.evaluation.gate import Decision
-from headrace.evaluation.inspection.resampling import told
+from headrace.evaluation.inspection.figures import told
 from headrace.evaluation.intervals import Interval
 from headrace.evaluation.metric import Metric
 

@@ -11,15 +11,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from headrace.evaluation.inspection.resampling import Resamples, as_json, interval_of, plain
+from headrace.evaluation.inspection.figures import as_json, plain
 from headrace.evaluation.inspection.subject import Subject
-from headrace.evaluation.intervals import LEVEL, Interval
+from headrace.evaluation.intervals import LEVEL, Interval, standard_error
 from headrace.evaluation.metrics import Booleans, Floats
+from headrace.evaluation.resamples import LOOKS, Resamples
+from headrace.masking import MASK
 from headrace.models.algorithms.algorithm import Task
 
 MOST_ROWS = 20_000
 FEWEST_ROWS, FEWEST_DAYS = 30, 5  # of a slice: fewer tell nothing
 _VALUES, _RANGES = 8, 4  # of a category, of a number
+_MISSING = "missing"
 _FEW = 8  # values up to which each value of a number is a slice
 SHOWN = 40
 
@@ -30,7 +33,7 @@ class Slice:
 
     Attributes:
         feature: What they are cut by.
-        value: Which of them, in words.
+        value: Which of them, in words; of a feature that is hidden a number.
         rows: How many.
         mean: The mean of the target; None where there are classes.
         metric: Of the model on them.
@@ -107,7 +110,8 @@ def slices(subject: Subject, names: Sequence[str] = ()) -> Slices:
         names: Features to cut by; all if none are named.
     """
     rows = subject.test.sample(MOST_ROWS, key=subject.key)
-    resamples = Resamples.of(rows.days, seed=subject.seed)
+    resamples = Resamples.of(rows.days, seed=subject.seed, resamples=LOOKS)
+    bounds = subject.metric.bounds
     table = rows.table
     score = subject.predicted(table)
     other = None if subject.baseline is None else subject.predicted(table, by=subject.baseline)
@@ -120,7 +124,8 @@ def slices(subject: Subject, names: Sequence[str] = ()) -> Slices:
     cuts: list[tuple[str, str, Booleans]] = []
     left_out = 0
     for name in names or subject.features:
-        for value, inside in _cut(table.column(name)):
+        cut = _cut(table.column(name))
+        for value, inside in _numbered(cut) if name in subject.hidden else cut:
             if inside.sum() < FEWEST_ROWS or len(np.unique(rows.days[inside])) < FEWEST_DAYS:
                 left_out += 1
             elif not inside.all():
@@ -139,10 +144,10 @@ def slices(subject: Subject, names: Sequence[str] = ()) -> Slices:
             value=value,
             rows=int(inside.sum()),
             mean=None if subject.task is Task.MULTICLASS else float(rows.y[inside].mean()),
-            metric=interval_of(own),
-            behind=interval_of(behind),
-            chance=_chance(behind),
-            gain=None if over is None else interval_of(over),
+            metric=resamples.interval(own, rows=inside, bounds=bounds),
+            behind=resamples.interval(behind, rows=inside),
+            chance=_chance(behind, effective=resamples.effective(inside)),
+            gain=None if over is None else resamples.interval(over, rows=inside),
         )
         found.append(one)
     corrected = _holm([each.chance for each in found])
@@ -154,7 +159,7 @@ def slices(subject: Subject, names: Sequence[str] = ()) -> Slices:
         len(rows),
         len(subject.test),
         resamples.blocks,
-        interval_of(whole),
+        resamples.interval(whole, bounds=bounds),
         _sentence(subject, found),
     )
 
@@ -171,7 +176,13 @@ def _cut(column: pa.ChunkedArray) -> Iterator[tuple[str, Booleans]]:
         numbers = pc.fill_null(column.cast(pa.float64(), safe=False), np.nan).to_numpy()
         yield from _ranges(numbers)
     if missing.any():
-        yield "missing", missing
+        yield _MISSING, missing
+
+
+def _numbered(cut: Iterator[tuple[str, Booleans]]) -> Iterator[tuple[str, Booleans]]:
+    """Slices of a hidden feature: all but what is missing by number, in their order."""
+    for number, (value, inside) in enumerate(cut, start=1):
+        yield value if value == _MISSING else f"{MASK} {number}", inside
 
 
 def _values(texts: pa.ChunkedArray) -> Iterator[tuple[str, Booleans]]:
@@ -200,12 +211,14 @@ def _ranges(values: Floats) -> Iterator[tuple[str, Booleans]]:
         yield f"{low:.4g} to {'' if i == last else 'below '}{high:.4g}", inside
 
 
-def _chance(draws: Floats) -> float:
-    """Two-sided, by the spread of the resamples: a percentile reaches no chance this small."""
-    from scipy.stats import norm  # type: ignore[import-untyped]  # it ships no types
+def _chance(draws: Floats, *, effective: float) -> float:
+    """Two-sided, by Student's t on the error: a percentile reaches no chance this small."""
+    from scipy.stats import t  # type: ignore[import-untyped]  # it ships no types
 
-    spread = float(np.nanstd(draws[1:]))
-    return float(2 * norm.sf(abs(draws[0]) / spread)) if spread > 0 else 1.0
+    error = standard_error(draws[1:][np.isfinite(draws[1:])], effective=effective)
+    if not error > 0 or effective <= 1:
+        return 1.0
+    return float(2 * t.sf(abs(draws[0]) / error, effective - 1))
 
 
 def _holm(chances: Sequence[float]) -> list[float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
@@ -12,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headrace.evaluation.gate import Decision
-from headrace.evaluation.inspection.resampling import plain
+from headrace.evaluation.inspection.figures import plain
 from headrace.evaluation.metrics import Floats
 from headrace.models.model import Model
 
@@ -37,7 +38,7 @@ class Stability:
         times: The distance of the farthest prediction from the median of recent targets, in ranges
             of recent targets.
         feature: Which feature had been moved, alone; empty where the rows were as they are.
-        value: To where, a value that training has seen; None where nothing was moved.
+        value: To where, a value that training has seen; None where it is hidden, or nothing moved.
         prediction: What was predicted there.
         level: The median of recent targets.
         reach: Their range.
@@ -62,9 +63,9 @@ class Stability:
     @property
     def sentence(self) -> str:
         """All of this for people."""
+        at = "" if self.value is None else f"{self.value:.4g}, "
         moved = (
-            f"with {self.feature} at {self.value:.4g}, a value that training has seen, and all "
-            f"else as it is"
+            f"with {self.feature} at {at}a value that training has seen, and all else as it is"
             if self.feature
             else "on recent rows as they are"
         )
@@ -83,7 +84,9 @@ class Stability:
         return {**told, "verdict": str(self.verdict), "sentence": f"{text[0].upper()}{text[1:]}."}
 
 
-def stability(model: Model, *, train: pa.Table, recent: pa.Table, y: Floats) -> Stability:
+def stability(
+    model: Model, *, train: pa.Table, recent: pa.Table, y: Floats, hidden: Collection[str] = ()
+) -> Stability:
     """Moves each number by itself to both ends of what training has seen of it.
 
     Least squares on features that are nearly sums of one another finds large coefficients of
@@ -95,6 +98,7 @@ def stability(model: Model, *, train: pa.Table, recent: pa.Table, y: Floats) -> 
         train: The features of training rows.
         recent: Those of rows it was not fitted on; the last are looked at.
         y: The targets of these rows.
+        hidden: Features whose values are not told.
     """
     names = list(model.encoding.names)
     table = recent.select(names).slice(max(0, recent.num_rows - _MOST_ROWS))
@@ -120,7 +124,8 @@ def stability(model: Model, *, train: pa.Table, recent: pa.Table, y: Floats) -> 
             at = table.column_names.index(name)
             cells = pa.repeat(value, table.num_rows)
             moved = table.set_column(at, name, pa.chunked_array([cells]))
-            found = farthest(model.predict(moved), name, float(value.as_py()))
+            where = None if name in hidden else float(value.as_py())
+            found = farthest(model.predict(moved), name, where)
             worst = max(worst, found, key=lambda each: each.times)
     return worst
 

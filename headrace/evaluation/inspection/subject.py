@@ -66,6 +66,7 @@ class Subject:
         train: Rows of training.
         validation: Rows of validation, by which parameters were chosen.
         test: Rows of the test part, which the gate has used.
+        hidden: Features and columns of the key whose values are not told.
     """
 
     model: Model
@@ -79,6 +80,7 @@ class Subject:
     train: Rows
     validation: Rows
     test: Rows
+    hidden: frozenset[str] = frozenset()
 
     @property
     def task(self) -> Task:

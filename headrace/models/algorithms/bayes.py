@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from headrace.errors import UsageError
@@ -95,8 +95,7 @@ def _of_numbers(X: Floats, mass: Floats, kind: str, alpha: float) -> dict[str, A
             for c in range(mass.shape[1])
         ]
         overall = [float(np.nanvar(column)) for column in X.T if not np.isnan(column).all()]
-        variance = np.column_stack(spread) + (_SMOOTHING * max(overall, default=0.0) or _SMOOTHING)
-        return {"mean": mean, "variance": variance}
+        return {"mean": mean, "variance": smoothed(np.column_stack(spread), overall=overall)}
     if kind == "bernoulli":
         middle = np.array(
             [0.0 if np.isnan(c).all() else (np.nanmin(c) + np.nanmax(c)) / 2 for c in X.T]
@@ -104,13 +103,28 @@ def _of_numbers(X: Floats, mass: Floats, kind: str, alpha: float) -> dict[str, A
         share = (((cells > middle) & known).T @ mass + alpha) / (seen + 2 * alpha)
         return {"threshold": middle, "high": np.log(share), "low": np.log1p(-share)}
     if (cells < 0).any():
-        message = f"{kind} naive Bayes takes counts, and a number is below 0"
-        raise UsageError(message, hint="take `kind: gaussian`")
+        raise no_counts(kind)
     counts = cells.T @ mass
     if kind == "complement":  # Rennie et al. 2003
         counts = counts.sum(axis=1, keepdims=True) - counts
     shares = np.log((counts + alpha) / (counts + alpha).sum(axis=0))
     return {"loading": -shares if kind == "complement" else shares}
+
+
+def smoothed(variance: Floats, *, overall: Sequence[float]) -> Floats:
+    """Variances with a share of the largest of a column, so that none is 0.
+
+    Args:
+        variance: Columns by classes.
+        overall: The variance of each column over all classes.
+    """
+    return variance + (_SMOOTHING * max(overall, default=0.0) or _SMOOTHING)
+
+
+def no_counts(kind: str) -> UsageError:
+    """Says that numbers are not what such a kind takes."""
+    message = f"{kind} naive Bayes takes counts, and a number is below 0"
+    return UsageError(message, hint="take `kind: gaussian`")
 
 
 def _predict_naive(estimator: Mapping[str, Any], X: Matrix) -> Floats:
@@ -219,6 +233,7 @@ NAIVE_BAYES = Algorithm(
     budget=Budget(rows=50_000_000, columns=100_000, cells=1_000_000_000),
     instead=("logistic_regression",),
     exports=("onnx",),
+    engines=("spark",),
     licence="Apache-2.0",
     source="McCallum and Nigam 1998, A Comparison of Event Models for Naive Bayes",
 )

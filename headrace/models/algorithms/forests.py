@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from headrace.models.algorithms.algorithm import (
     Samples,
     Task,
 )
-from headrace.models.algorithms.estimators import Scikit, predict_scikit, weighted
+from headrace.models.algorithms.estimators import Scikit, made, predict_scikit, weighted
 from headrace.models.algorithms.space import Dimension, choice, integer, log_int
 
 if TYPE_CHECKING:
@@ -42,10 +42,87 @@ def _fit_tree(
     """
     fitted = _CART(train, parameters, seed=seed, validation=validation, metric=metric)
     if train.task is not Task.REGRESSION and "model" in fitted.estimator:
-        tree = fitted.estimator["model"].tree_
-        rows = tree.weighted_n_node_samples[:, None, None]
-        tree.value[:] = (tree.value * rows + tree.value[0] * _CORRECTION) / (rows + _CORRECTION)
+        _draw(fitted.estimator["model"].tree_)
     return fitted
+
+
+def _draw(tree: Any) -> None:  # noqa: ANN401  # sklearn's Tree
+    rows = tree.weighted_n_node_samples[:, None, None]
+    tree.value[:] = (tree.value * rows + tree.value[0] * _CORRECTION) / (rows + _CORRECTION)
+
+
+@dataclass(frozen=True)
+class Node:
+    """A node of a tree that another library has grown: a row goes left where it has at most.
+
+    Attributes:
+        rows: How many it was grown on.
+        value: The share of each present class, or the mean of a regression.
+        impurity: Gini's, or the variance.
+        right: How many places after it its right side comes; its left one is next. 0 of a leaf.
+        feature: The column that it asks for.
+        threshold: In double precision; the cell is compared in single.
+        missing_left: Whether a missing cell goes left.
+    """
+
+    rows: int
+    value: tuple[float, ...]
+    impurity: float
+    right: int = 0
+    feature: int = -2
+    threshold: float = -2.0
+    missing_left: bool = False
+
+
+def grown(
+    estimator: dict[str, Any], nodes: Sequence[Node], parameters: Parameters, *, columns: int
+) -> dict[str, Any]:
+    """An estimator of a tree that another library has grown, as a fit of `decision_tree` leaves it.
+
+    Args:
+        estimator: What it tells of its target, see `estimators.described`.
+        nodes: The root, all on its left, then all on its right; so in each of the two.
+        parameters: Of the entry.
+        columns: How many the matrix has.
+    """
+    import numpy as np
+    from sklearn.tree._tree import NODE_DTYPE, Tree
+
+    classes = estimator["present"]
+    model = made(_CART.classifier if classes else _CART.regressor, parameters)
+    model.n_features_in_, model.n_outputs_, model.max_features_ = columns, 1, columns
+    if classes:
+        model.classes_ = np.array(classes, dtype=np.float64)
+        model.n_classes_ = np.int64(len(classes))
+    table = np.zeros(len(nodes), NODE_DTYPE)
+    depth = [0] * len(nodes)
+    for place, node in enumerate(nodes):
+        left, right = (place + 1, place + node.right) if node.right else (-1, -1)
+        if node.right:
+            depth[left] = depth[right] = depth[place] + 1
+        said = {
+            "left_child": left,
+            "right_child": right,
+            "feature": node.feature,
+            "threshold": node.threshold,
+            "impurity": node.impurity,
+            "n_node_samples": node.rows,
+            "weighted_n_node_samples": node.rows,
+            "missing_go_to_left": node.missing_left,
+        }
+        for name, value in said.items():
+            table[place][name] = value
+    state = {
+        "max_depth": max(depth),
+        "node_count": len(nodes),
+        "nodes": table,
+        "values": np.array([node.value for node in nodes])[:, None, :],
+    }
+    model.tree_ = Tree(columns, np.array([len(classes) or 1], dtype=np.intp), 1)
+    model.tree_.__setstate__(state)
+    if classes:
+        _draw(model.tree_)
+    return {**estimator, "model": model}
 
 
 @dataclass(frozen=True)
@@ -145,6 +222,7 @@ DECISION_TREE = Algorithm(
     budget=_BUDGET,
     instead=("lightgbm",),
     exports=("onnx",),
+    engines=("spark",),
     licence="BSD-3-Clause",
     aliases=("cart", "regression_tree"),
     source="Breiman et al. 1984, Classification and Regression Trees",

@@ -33,12 +33,12 @@ from headrace.models.algorithms.estimators import (
     weighted,
 )
 from headrace.models.algorithms.space import choice, integer, log_uniform, uniform
+from headrace.models.algorithms.sparse_logistic import sparse_logistic
 
 if TYPE_CHECKING:
     from headrace.evaluation.metrics import Floats, Metric
 
 _DENSE = 50_000_000  # cells up to which a regression is solved on a dense matrix, exactly
-_MOST_PASSES = 100  # of saga; validation judges what came out
 _MOST_TERMS = 5_000  # columns that a polynomial may make
 
 
@@ -102,9 +102,8 @@ def _fit_logistic(
     if penalty == "none":
         given["C"] = np.inf
     given["l1_ratio"] = {"l1": 1.0, "elasticnet": share}.get(penalty, 0.0)
-    if given["l1_ratio"] > 0:  # by passes over the rows, some ten times as dear as without
-        most = min(given.get("max_iter", _MOST_PASSES), _MOST_PASSES)
-        given |= {"solver": "saga", "tol": 1e-3, "max_iter": most}
+    if given["l1_ratio"] > 0:
+        return Fitted(coefficients(estimator, sparse_logistic(train, **given), link="softmax"))
     with converging():
         model = LogisticRegression(**given, random_state=seed)
         model.fit(train.X, train.y, **weighted(train))

@@ -16,6 +16,7 @@ from headrace.evaluation.audit.gold import audit_gold
 from headrace.evaluation.audit.judgement import judge
 from headrace.evaluation.splits import time_split
 from headrace.lake import application_id, commit, stage_file
+from headrace.masking import MASK
 from headrace.models.algorithms.algorithm import Task
 from headrace.spec import load
 from headrace.spec.model import Allowance
@@ -327,3 +328,13 @@ def test_a_class_that_is_too_rare_is_not_judged_with_the_reason():
     why = {str(each.leak): each.why for each in found.not_judged}
     assert "needs at least 50 true and 50 false rows" in why["perfect_feature"]
     assert why["perfect_feature"].endswith("(true is: y is 'early')")
+
+
+def test_examples_of_a_finding_hide_marked_columns():
+    rows = table(name=["Ada", "Eve"] * (ROWS // 2), city=["Rome"] * ROWS)
+    key, groups = ("name", "city"), ("name",)
+    told = audited(rows, key=key, groups=groups, hidden=frozenset({"name"})).findings
+    evidence = {each.leak: each.evidence.get("examples") for each in told}
+    assert evidence[Leak.REPEATED_ROWS] == [f"name={MASK}, city=Rome"] * 3
+    assert evidence[Leak.SHARED_GROUPS] == [MASK] * 2
+    assert "Ada" not in str([each.to_json() for each in told])

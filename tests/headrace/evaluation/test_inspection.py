@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from headrace.evaluation.inspection import Again, Rows, Subject, contributions, inspect
@@ -16,6 +17,7 @@ from headrace.evaluation.inspection.importance import importances
 from headrace.evaluation.inspection.ranges import added, beyond, ranges, target_beyond, warnings
 from headrace.evaluation.inspection.slices import slices
 from headrace.evaluation.metrics import METRICS
+from headrace.masking import MASK
 from headrace.models.algorithms import named
 from headrace.models.algorithms.algorithm import Samples, Task
 from headrace.models.encoding import Encoding
@@ -282,3 +284,26 @@ def test_a_target_with_a_trend_is_told_of_trees_alone():
     assert "predict the change, or take a linear model" in told
     assert target_beyond(later, train=train, algorithm="ridge") is None
     assert target_beyond(train, train=train, algorithm="lightgbm") is None
+
+
+def test_values_of_hidden_features_are_told_nowhere():
+    subject, again = subject_of("lightgbm", Task.BINARY, n_estimators=15, num_leaves=7)
+    place = subject.test.table.column_names.index("wind")
+    far = subject.test.table.set_column(place, "wind", pc.add(subject.test.table["wind"], 3.14))
+    hidden = frozenset({"wind", "dest", "number"})
+    moved = Rows(far, subject.test.y, subject.test.days)
+    told = inspect(replace(subject, test=moved, hidden=hidden), again)
+    curves = {each["feature"]: each for each in told["dependence"]}
+    assert curves["wind"]["values"][:2] == [f"{MASK} at 0%", f"{MASK} at 10%"]
+    assert sorted(curves["dest"]["values"]) == [f"{MASK} {place}" for place in (1, 2, 3, 4)]
+    assert curves["gust"]["numeric"]
+    cut = {each["value"] for each in told["slices"]["found"] if each["feature"] in hidden}
+    assert cut == {f"{MASK} {place}" for place in (1, 2, 3, 4)}
+    for row in told["attribution"]["explained"]:
+        assert row["key"] == {"number": MASK}
+        parts = {part["feature"]: part["value"] for part in row["parts"]}
+        assert {parts.get(name, MASK) for name in ("wind", "dest")} == {MASK}
+        assert parts["gust"] != MASK
+    (range_of,) = [each for each in told["ranges"]["found"] if each["feature"] == "wind"]
+    assert (range_of["low"], range_of["most"]) == (None, None)
+    assert "above its greatest" in range_of["sentence"]

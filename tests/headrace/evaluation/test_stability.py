@@ -52,12 +52,12 @@ def fitted(name, table, y, **parameters):
     return Model(recipe, encoding, made.estimator, Classes(Task.REGRESSION))
 
 
-def judged(name, **parameters):
+def judged(name, *, hidden=(), **parameters):
     table, y = sales()
     train, recent = table.slice(0, 400), table.slice(400)
     model = fitted(name, train, y[:400], **parameters)
     error = measured(y[400:], model.predict(recent), Task.REGRESSION)[Metric.RMSE]
-    return error, stability(model, train=train, recent=recent, y=y[400:])
+    return error, stability(model, train=train, recent=recent, y=y[400:], hidden=hidden)
 
 
 def test_least_squares_on_collinear_lags_is_refused_though_its_error_is_small():
@@ -67,6 +67,13 @@ def test_least_squares_on_collinear_lags_is_refused_though_its_error_is_small():
     assert found.feature.startswith("lag_")
     assert found.times > 100
     assert "times the range of recent targets" in found.sentence
+
+
+def test_the_value_of_a_hidden_feature_is_not_told():
+    lags = [f"lag_{lag}" for lag in range(1, LAGS + 1)]
+    _, found = judged("linear_regression", hidden=lags)
+    assert found.value is None
+    assert f"with {found.feature} at a value that training has seen, and all" in found.sentence
 
 
 def test_elastic_net_on_the_same_lags_is_steady():

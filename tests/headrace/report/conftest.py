@@ -3,20 +3,102 @@
 import json
 import os
 from collections.abc import Callable
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
+from headrace import profiles
+from headrace.evaluation.costs import Costs, Decisions, confusion, constants, told
+from headrace.evaluation.curves import curves
+from headrace.evaluation.reliability import reliability
 from headrace.lake import Lake, append, commit, stage_file
+from headrace.models.target import Classes
+from headrace.report.records import read_records
 from headrace.spec.model import Pipeline
 from headrace.stage import Outcome, StageResult
 
 BATCH = "b" * 32
 MODEL = "m" * 32
 DAYS = (date(2013, 12, 1), date(2013, 12, 2))
+FIRST = date(2013, 11, 1)
 Tell = Callable[..., StageResult]
+
+RNG = np.random.default_rng(4)
+SCORE = RNG.random(600)
+Y = (RNG.random(600) < SCORE).astype(float)
+BLOCKS = np.arange(600) // 30
+COSTS = Costs.of({"false_positive": 1.0, "false_negative": 4.0}, Classes(), ())
+
+SPAN = {"value": 0.1, "low": 0.05, "high": 0.15}
+TOLD = {
+    "importance": {
+        "found": [
+            {"features": ["hour", "<b>"], **SPAN, "goes_with": []},
+            {"features": ["dest"], "value": 0.0, "low": None, "high": None, "goes_with": []},
+        ],
+        "rows": 6000,
+        "of": 28618,
+        "blocks": 31,
+        "sentence": "hour counts most.",
+    },
+    "dependence": [
+        {
+            "feature": "hour",
+            "output": "",
+            "numeric": True,
+            "values": [5.0, 23.0],
+            "means": [SPAN, {"value": 0.3, "low": 0.2, "high": 0.4}],
+            "average": 0.2,
+            "sentence": "hour moves it.",
+        },
+        {
+            "feature": "dest",
+            "output": "late",
+            "numeric": False,
+            "values": ["<u>"],
+            "means": [SPAN],
+            "average": 0.2,
+            "sentence": "dest moves it.",
+        },
+    ],
+    "slices": {
+        "found": [
+            {
+                "feature": "dest",
+                "value": "LAX",
+                "rows": 971,
+                "mean": None,
+                "metric": SPAN,
+                "behind": SPAN,
+                "chance": 0.01,
+                "gain": {"value": -0.1, "low": -0.2, "high": -0.05},
+                "worse": True,
+            }
+        ],
+        "left_out": 1,
+        "rows": 20000,
+        "whole": SPAN,
+        "sentence": "One is worse.",
+    },
+    "learning_curve": {
+        "points": [{"rows": 100, "days": 5, **SPAN}, {"rows": 200, "days": 10, **SPAN}],
+        "gain": SPAN,
+        "rows": 100,
+        "sentence": "More rows would help.",
+    },
+    "overfit": {
+        "parts": {"train": SPAN},
+        "baseline": {},
+        "sentence": "No sign of overfitting.",
+        "why_no_seeds": "a baseline is shipped",
+    },
+    "stability": {"verdict": "refused", "sentence": "With lag_7 at 5, a prediction is 1e+06."},
+    "ranges": {"found": [], "warnings": ["month leaves the range of training"]},
+    "not_told": [{"part": "attribution", "why": "no <rows>"}],
+}
 
 
 @pytest.fixture
@@ -177,3 +259,82 @@ def training_detail() -> dict[str, Any]:
         "decision": {"promoted": True, "shipped": "lightgbm", "sentence": "lightgbm is promoted."},
         "model": MODEL,
     }
+
+
+def _looked_at(*, bent=False) -> dict[str, Any]:
+    """What a training tells of calibration, costs and curves."""
+    score = SCORE**3 if bent else SCORE
+    decisions = {"lightgbm": Decisions("winner", score >= 0.2)}
+    decisions |= constants(COSTS, Y, classes=2, rows=600)
+    return {
+        "calibration": {
+            "candidate": "lightgbm",
+            "asked": "platt",
+            "method": "platt",
+            "sentence": "Calibrated by platt on 600 rows of validation.",
+            "test": {
+                "as shipped": reliability(Y, score, blocks=BLOCKS, seed=7),
+                "before": reliability(Y, SCORE**3, blocks=BLOCKS, seed=7),
+            },
+        },
+        "costs": {
+            "per_rows": 1000,
+            "candidates": told(COSTS, Y, decisions, winner="lightgbm", blocks=BLOCKS, seed=7),
+            "rules": {"lightgbm": {"threshold": 0.2}},
+            "confusion": {"lightgbm": confusion(COSTS, Y, score >= 0.2)},
+        },
+        "curves": {"lightgbm": curves(Y, score, blocks=BLOCKS, seed=7)},
+    }
+
+
+@pytest.fixture
+def looked_at() -> Callable[..., dict[str, Any]]:
+    """Makes what a training tells of calibration, costs and curves."""
+    return _looked_at
+
+
+@pytest.fixture
+def inspected_run(pipeline, lake, whole_run, tell):
+    """The whole run, whose training tells of an inspection."""
+    detail = read_records(pipeline, lake, run=whole_run).find("train", "delays").detail
+    tell("train", "delays", units=("2013-12-01",), detail={**detail, "inspection": TOLD})
+    return whole_run
+
+
+@pytest.fixture
+def shifted(lake, whole_run):
+    """Gold of 30 days before the training, and two after, when `seats` is another."""
+    rng, staged = np.random.default_rng(7), []
+    for day in [FIRST + timedelta(n) for n in range(32)]:
+        after = day >= date(2013, 12, 1)
+        columns = {
+            "flight": np.arange(100),
+            "hour": rng.normal(size=100),
+            "seats": rng.normal(size=100) + 5 * after,
+            "carrier": rng.choice(["AA", "UA"], 100),
+            "late": rng.random(100) > 0.5,
+        }
+        table = pa.table(columns)
+        staged.append(stage_file(lake.gold("delays"), table, partition={"_interval": day}))
+    schema = table.schema.append(pa.field("_interval", pa.date32()))
+    commit(
+        lake.gold("delays"), staged, schema=schema, unit="delays/gold/1", partition_by=["_interval"]
+    )
+    return whole_run
+
+
+@pytest.fixture
+def full_run(pipeline: Pipeline, lake: Lake, shifted: str, tell: Tell) -> str:
+    """A run whose page has every section there is."""
+    detail = read_records(pipeline, lake, run=shifted).find("train", "delays").detail
+    scored = {"rows": 100, "percentiles": [place / 100 for place in range(101)]}
+    more = {**_looked_at(), "inspection": TOLD, "scored": scored, "audit": {"findings": []}}
+    tell("train", "delays", units=("2013-12-01",), detail={**detail, **more})
+    rows = [
+        {"statistic": "rows", "value": 10},
+        {"column": "hour", "statistic": "type", "text": "int", "place": 0},
+        {"column": "hour", "statistic": "missing", "value": 0, "rows": 10},
+    ]
+    at = datetime(2013, 12, 2, tzinfo=UTC)
+    profiles.keep(lake, rows, table="silver/flights", version=0, profiled_at=at)
+    return shifted

@@ -1,5 +1,6 @@
 """The page of a run in a real Chromium: as it is shown, at three widths, light and dark."""
 
+import base64
 import json
 import shutil
 import subprocess
@@ -35,6 +36,33 @@ FAULTS = {
     "a link to nowhere": """
         [...document.querySelectorAll('a[href^="#"]')].map(e => e.getAttribute('href'))
         .filter(href => !document.querySelector(href))""",
+    "text too small to read": """
+        (() => {
+            const own = e => [...e.childNodes].some(n => n.nodeType == 3 && n.data.trim());
+            const scale = e => {
+                const svg = e.closest('svg');
+                const box = svg && svg.viewBox.baseVal;
+                return box && box.width ? svg.getBoundingClientRect().width / box.width : 1;
+            };
+            return [...document.querySelectorAll('body *')].filter(own)
+                .filter(e => e.getClientRects().length && !e.closest('title, desc, .skip'))
+                .filter(e => parseFloat(getComputedStyle(e).fontSize) * scale(e) < 9)
+                .map(e => e.outerHTML.slice(0, 120));
+        })()""",
+    "a caption that is cut": """
+        [...document.querySelectorAll('caption, figcaption')].filter(e => e.getClientRects().length)
+            .filter(e => {
+                const range = document.createRange();
+                range.selectNodeContents(e);
+                const around = e.closest('.scroll') || document.documentElement;
+                const end = around.getBoundingClientRect().right + 1;
+                return range.getBoundingClientRect().right > end;
+            }).map(e => e.textContent.slice(0, 60))""",
+    "a place to scroll that the keyboard does not reach": """
+        [...document.querySelectorAll('body *')].filter(e => e.scrollWidth > e.clientWidth + 1)
+            .filter(e => ['auto', 'scroll'].includes(getComputedStyle(e).overflowX))
+            .filter(e => e.tabIndex < 0 || !e.getAttribute('aria-label'))
+            .map(e => e.outerHTML.slice(0, 80))""",
     "a table without scopes": """
         [...document.querySelectorAll('thead th:not([scope])')].map(e => e.textContent)""",
     "text that does not stand out": """
@@ -145,14 +173,15 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
 
 
 @pytest.fixture
-def url(pipeline, lake, whole_run) -> str:
-    return write(pipeline, lake, run=whole_run).as_uri()
+def url(pipeline, lake, full_run) -> str:
+    return write(pipeline, lake, run=full_run, core_hour_price="0.05 EUR").as_uri()
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 768, 390])
+@pytest.mark.parametrize("width", [1440, 820, 390])
 def test_page_reads_well(browser, url, width, dark):
     browser.open(url, width=width, dark=dark)
+    browser.value("document.querySelectorAll('details').forEach(each => each.open = true)")
     assert {name: found for name, rule in FAULTS.items() if (found := browser.value(rule))} == {}
     assert browser.of("Log.entryAdded", "Runtime.exceptionThrown", "Runtime.consoleAPICalled") == []
     asked = [sent["request"]["url"] for sent in browser.of("Network.requestWillBeSent")]
@@ -184,12 +213,44 @@ def test_each_place_the_keyboard_reaches_shows_that_it_is_there(browser, url):
     assert len({where for where, _ in reached}) > 10
 
 
+def test_contents_lead_to_each_section_by_keyboard(browser, url):
+    browser.open(url, width=1440)
+    named = "[...document.querySelectorAll('nav[aria-label=Contents] a')]"
+    anchors = browser.value(f"{named}.map(each => each.getAttribute('href').slice(1))")
+    assert anchors == browser.value("[...document.querySelectorAll('main section')].map(s => s.id)")
+    assert len(anchors) == 13
+    browser.value(f"{named}.at(-1).focus()")
+    enter = {"key": "Enter", "code": "Enter", "windowsVirtualKeyCode": 13, "text": "\r"}
+    browser("Input.dispatchKeyEvent", type="keyDown", **enter)
+    browser("Input.dispatchKeyEvent", type="keyUp", **enter)
+    assert browser.value("location.hash") == "#versions"
+    beside = "document.querySelector('.contents').getBoundingClientRect()"
+    assert browser.value(f"{beside}.top") == 0  # it stays where it can be reached
+
+
+def test_all_of_the_page_is_printed_on_paper(browser, url):
+    browser.open(url, dark=True)
+    dark = {"name": "prefers-color-scheme", "value": "dark"}
+    browser("Emulation.setEmulatedMedia", media="print", features=[dark])
+    shown = "getComputedStyle(document.body)"
+    assert browser.value(f"{shown}.color") == "rgb(27, 32, 39)"
+    assert browser.value("getComputedStyle(document.querySelector('.contents')).display") == "none"
+    hidden = "[...document.querySelectorAll('details:not([open]) table')]"
+    assert browser.value(f"{hidden}.length") > 3
+    assert browser.value(f"{hidden}.filter(each => !each.checkVisibility()).length") == 0
+    printed = base64.b64decode(browser("Page.printToPDF", printBackground=True)["data"])
+    browser("Emulation.setEmulatedMedia", media="")
+    assert printed.startswith(b"%PDF")
+
+
 def test_faults_are_seen(browser, tmp_path):
     page = tmp_path / "faulty.html"
     page.write_text(
         "<!doctype html><title>t</title><h1>a</h1><h3>b</h3><svg></svg><a href='#none'>c</a>"
         "<table><thead><tr><th>d</th></tr></thead></table><p style='color: #bbb'>pale</p>"
-        "<div style='width: 3000px'>wide</div>"
+        "<div style='width: 3000px'>wide</div><p style='font-size: 6px'>small</p>"
+        "<div style='overflow: auto; width: 50px'><table><caption style='width: 4000px'>long"
+        "</caption><tr><td>wide</td></tr></table></div>"
     )
     browser.open(page.as_uri())
     assert [name for name, rule in FAULTS.items() if not browser.value(rule)] == []

@@ -2,48 +2,10 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
 
-import numpy as np
 import pytest
 
-from headrace.evaluation.costs import Costs, Decisions, confusion, constants, told
-from headrace.evaluation.curves import curves
-from headrace.evaluation.reliability import reliability
-from headrace.models.target import Classes
 from headrace.report.page import render
-
-RNG = np.random.default_rng(4)
-SCORE = RNG.random(600)
-Y = (RNG.random(600) < SCORE).astype(float)
-DAYS = np.arange(600) // 30
-COSTS = Costs.of({"false_positive": 1.0, "false_negative": 4.0}, Classes(), ())
-
-
-def looked_at(*, bent=False) -> dict[str, Any]:
-    """What a training tells of calibration, costs and curves."""
-    score = SCORE**3 if bent else SCORE
-    decisions = {"lightgbm": Decisions("winner", score >= 0.2)}
-    decisions |= constants(COSTS, Y, classes=2, rows=600)
-    return {
-        "calibration": {
-            "candidate": "lightgbm",
-            "asked": "platt",
-            "method": "platt",
-            "sentence": "Calibrated by platt on 600 rows of validation.",
-            "test": {
-                "as shipped": reliability(Y, score, blocks=DAYS, seed=7),
-                "before": reliability(Y, SCORE**3, blocks=DAYS, seed=7),
-            },
-        },
-        "costs": {
-            "per_rows": 1000,
-            "candidates": told(COSTS, Y, decisions, winner="lightgbm", blocks=DAYS, seed=7),
-            "rules": {"lightgbm": {"threshold": 0.2}},
-            "confusion": {"lightgbm": confusion(COSTS, Y, score >= 0.2)},
-        },
-        "curves": {"lightgbm": curves(Y, score, blocks=DAYS, seed=7)},
-    }
 
 
 @pytest.fixture
@@ -71,7 +33,7 @@ def test_a_training_that_tells_none_of_it_has_no_section(page_with):
     assert "#closer" not in page
 
 
-def test_reliability_curves_and_costs_are_drawn(page_with):
+def test_reliability_curves_and_costs_are_drawn(page_with, looked_at):
     page = section(page_with(**looked_at()))
     assert "Calibrated by platt on 600 rows of validation." in page
     assert "nothing speaks against them" in page
@@ -86,13 +48,13 @@ def test_reliability_curves_and_costs_are_drawn(page_with):
             assert -1 <= float(number) <= 341
 
 
-def test_untrue_probabilities_are_marked(page_with):
+def test_untrue_probabilities_are_marked(page_with, looked_at):
     page = section(page_with(**looked_at(bent=True)))
     assert "they are off by more than noise" in page
     assert "below 0.001" in page
 
 
-def test_classes_have_costs_and_no_curves(page_with):
+def test_classes_have_costs_and_no_curves(page_with, looked_at):
     whole = looked_at()
     del whole["curves"]
     page = section(page_with(**whole))
@@ -116,7 +78,7 @@ def test_values_have_costs_alone(page_with):
     assert "<svg" not in page
 
 
-def test_hostile_names_are_shown_as_text(page_with):
+def test_hostile_names_are_shown_as_text(page_with, looked_at):
     whole = looked_at()
     whole["costs"]["confusion"] = {"lightgbm": {"labels": ["<script>"], "rows": [[1]]}}
     whole["curves"] = {"<b>": whole["curves"]["lightgbm"]}

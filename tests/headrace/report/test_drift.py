@@ -1,18 +1,13 @@
 """Drift is told where an interval is farther off than the intervals before the training."""
 
-from datetime import date, timedelta
-
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from headrace.lake import commit, stage_file
 from headrace.report.drift import Index, drift
 from headrace.report.page import render
 from headrace.report.records import read_records
 from headrace.report.training import training
-
-FIRST = date(2013, 11, 1)
 
 
 def test_index_of_halves_that_change_places_is_that_of_the_formula():
@@ -34,28 +29,6 @@ def test_nulls_values_never_seen_and_infinity_are_counted():
 
 def test_too_few_rows_have_no_index():
     assert Index(pa.chunked_array([["a"] * 100]))(pa.chunked_array([["a"] * 3])) is None
-
-
-@pytest.fixture
-def shifted(lake, whole_run):
-    """Gold of 30 days before the training, and two after, when `seats` is another."""
-    rng, staged = np.random.default_rng(7), []
-    for day in [FIRST + timedelta(n) for n in range(32)]:
-        after = day >= date(2013, 12, 1)
-        columns = {
-            "flight": np.arange(100),
-            "hour": rng.normal(size=100),
-            "seats": rng.normal(size=100) + 5 * after,
-            "carrier": rng.choice(["AA", "UA"], 100),
-            "late": rng.random(100) > 0.5,
-        }
-        table = pa.table(columns)
-        staged.append(stage_file(lake.gold("delays"), table, partition={"_interval": day}))
-    schema = table.schema.append(pa.field("_interval", pa.date32()))
-    commit(
-        lake.gold("delays"), staged, schema=schema, unit="delays/gold/1", partition_by=["_interval"]
-    )
-    return whole_run
 
 
 def test_feature_that_shifted_is_named_and_others_are_not(pipeline, lake, shifted):

@@ -62,6 +62,24 @@ def test_page_tells_the_whole_run(page, whole_run):
     assert words.count("adds up") == 2
 
 
+def test_a_large_page_stays_below_two_megabytes(page, lake, full_run, tell):
+    """Five hundred rules, thirty candidates, forty slices."""
+    detail = json.loads((lake.runs(full_run) / "train-delays.json").read_text())["detail"]
+    inspected = detail["inspection"]
+    slices = {**inspected["slices"], "found": inspected["slices"]["found"] * 40}
+    board = detail["leaderboard"] * 15
+    detail |= {"inspection": {**inspected, "slices": slices}, "leaderboard": board}
+    tell("train", "delays", units=("2013-12-01",), detail=detail)
+    rule = {"rule": "r" * 60, "expectation": "e" * 60, "action": "warn", "success": False}
+    verdicts = [{**rule, "rows": 10, "unexpected": 1, "column": "c"} for _ in range(500)]
+    path = lake.runs(full_run) / "check-flights.json"
+    told = json.loads(path.read_text())
+    told["detail"]["verdicts"] = verdicts
+    path.write_text(json.dumps(told))
+    page(full_run)
+    assert 200_000 < lake.report(full_run).stat().st_size < 2_000_000
+
+
 def test_page_asks_no_other_host_and_runs_no_script(page, whole_run):
     found = page(whole_run)
     assert "script" not in found.tags

@@ -1,7 +1,7 @@
-"""Fits by Spark ML of entries of the catalogue, as the estimators that those entries predict by.
+"""Linear models by Spark ML: logistic regression, and least squares with their penalties.
 
-Parameters are those of the catalogue, turned into Spark's by formula. scikit-learn adds losses up
-and weighs them by C or the penalty by alpha; Spark ML takes their mean. So with n rows
+scikit-learn adds losses up and weighs them by C or the penalty by alpha; Spark ML takes their mean.
+So with n rows
 
 - logistic regression: `regParam` = 1 / (n C), `elasticNetParam` = the share of L1;
 - ridge: `regParam` = alpha / n, `elasticNetParam` = 0;
@@ -14,41 +14,21 @@ Spark's penalty differs from scikit-learn's is none. The matrix is standardised 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from pyspark.ml.classification import LogisticRegression
 from pyspark.ml.regression import LinearRegression
-from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from headrace.models.algorithms.algorithm import Parameters, Task
+from headrace.models.algorithms.estimators import one_class
 from headrace.models.algorithms.linear import coefficients
-from headrace.models.encoding import Encoding
-from headrace.models.target import Classes
 from spark_jobs.matrix import FEATURES, LABEL, one_hot
+from spark_jobs.twins.rows import Rows
 
 _TOLERANCE = 1e-9
-
-
-@dataclass(frozen=True)
-class Rows:
-    """What a fit learns from.
-
-    Attributes:
-        rows: From `usable`.
-        count: How many there are.
-        target: The column of the target.
-        classes: What is predicted.
-        encoding: Fitted on these rows.
-    """
-
-    rows: DataFrame
-    count: int
-    target: str
-    classes: Classes
-    encoding: Encoding
 
 
 @dataclass(frozen=True)
@@ -61,23 +41,14 @@ class _Coefficients:
 
 def logistic_regression(train: Rows, parameters: Parameters) -> dict[str, Any]:
     """Binomial, or multinomial with one row of coefficients for each class."""
-    task, classes = train.classes.task, train.classes
-    if task is Task.BINARY:
-        label = F.col(train.target).cast("int").cast("double")
-        seen = train.rows.select(label.alias(LABEL)).distinct().collect()
-        present = sorted(int(row[LABEL]) for row in seen)
-    else:
-        every = F.array(*(F.lit(each) for each in classes.labels))
-        label = (F.array_position(every, F.col(train.target)) - 1).cast("double")
-        present = list(range(classes.count))
-    estimator = {"task": str(task), "classes": classes.count, "present": present}
-    if len(present) == 1:
+    estimator = train.described()
+    if one_class(estimator):
         return estimator
     given: Mapping[str, Any] = parameters
     strength = 0.0 if given["penalty"] == "none" else 1.0 / (train.count * given["C"])
     share = {"l1": 1.0, "elasticnet": given["l1_ratio"]}.get(given["penalty"], 0.0)
     model = LogisticRegression(
-        family="binomial" if task is Task.BINARY else "multinomial",
+        family="binomial" if train.classes.task is Task.BINARY else "multinomial",
         regParam=strength,
         elasticNetParam=share,
         maxIter=given["max_iter"],
@@ -85,7 +56,7 @@ def logistic_regression(train: Rows, parameters: Parameters) -> dict[str, Any]:
         standardization=False,
         featuresCol=FEATURES,
         labelCol=LABEL,
-    ).fit(one_hot(train.rows, train.encoding, label=label))
+    ).fit(one_hot(train.rows, train.encoding, label=train.label))
     found = _Coefficients(model.coefficientMatrix.toArray(), model.interceptVector.toArray())
     return coefficients(estimator, found, link="softmax")
 
@@ -93,7 +64,7 @@ def logistic_regression(train: Rows, parameters: Parameters) -> dict[str, Any]:
 def linear_regression(train: Rows, parameters: Parameters) -> dict[str, Any]:
     """Least squares with the penalty that the parameters name."""
     given: dict[str, Any] = {"alpha": 0.0, "l1_ratio": 0.0, **parameters}
-    value = F.col(train.target).cast("double")
+    value = train.label
     middle, scale = train.rows.agg(F.avg(value), F.stddev_pop(value)).collect()[0]
     strength = given["alpha"] / (train.count if given["l1_ratio"] == 0 else 1)
     model = LinearRegression(
@@ -106,19 +77,9 @@ def linear_regression(train: Rows, parameters: Parameters) -> dict[str, Any]:
         labelCol=LABEL,
     ).fit(one_hot(train.rows, train.encoding, label=(value - F.lit(middle)) / F.lit(scale)))
     found = _Coefficients(model.coefficients.toArray() * scale, model.intercept * scale + middle)
-    estimator = {"task": str(Task.REGRESSION), "classes": 0, "present": []}
-    return coefficients(estimator, found, link="identity")
+    return coefficients(train.described(), found, link="identity")
 
 
 def lasso(train: Rows, parameters: Parameters) -> dict[str, Any]:
     """Least squares with a penalty on absolute values alone."""
     return linear_regression(train, {**parameters, "l1_ratio": 1.0})
-
-
-TWINS: Mapping[str, Callable[[Rows, Parameters], dict[str, Any]]] = {
-    "elastic_net": linear_regression,
-    "lasso": lasso,
-    "linear_regression": linear_regression,
-    "logistic_regression": logistic_regression,
-    "ridge": linear_regression,
-}

@@ -1,0 +1,39 @@
+"""What the boosting libraries have in common: when a fit ends, and what their entries say.
+
+Portfolios: `r...` and Large are of TabRepo's zero-shot portfolio (Salinas and Erickson 2024, as in
+AutoGluon 1.0), TD are tuned defaults (Holzmueller et al. 2024, Better by Default). Digits are cut,
+and a value beyond our space is drawn to its edge.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import TYPE_CHECKING, Any
+
+from headrace.models.algorithms.algorithm import Resource, Task
+
+if TYPE_CHECKING:
+    from headrace.evaluation.metrics import Metric
+
+_PATIENCE = 25  # rounds without a better validation metric
+ROUNDS = Resource("rounds", "n_estimators")
+FLAT = "outside of the data it saw, a prediction stays at the nearest leaf's: no extrapolation"
+SMALL = "hundreds of rows: a linear model, a forest or a kernel is as good and steadier"
+
+
+def metric_named(names: dict[Task, dict[str, str]], task: Task, metric: Metric) -> str:
+    """What stops a library early; a metric that it lacks is stood for by the first of the task."""
+    of_task = names[task]
+    return of_task.get(str(metric), next(iter(of_task.values())))
+
+
+def ours(given: dict[str, Any]) -> tuple[int, float]:
+    """Takes patience and the moment to end at, of `time.monotonic`, out of the parameters.
+
+    Two parameters of any library are ours: `early_stopping_rounds`, and `time_limit`, in seconds,
+    which ends a fit that has validation early, so that it need not come again alike.
+    """
+    limit = given.pop("time_limit", None)
+    patience = int(given.pop("early_stopping_rounds", _PATIENCE))
+    return patience, time.monotonic() + limit if limit else math.inf
