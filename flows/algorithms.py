@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,11 +10,12 @@ from rich.markup import escape
 from rich.table import Table as Grid
 
 from flows import completion
-from flows.options import OUT, LakeFolder, settings_of
+from flows.options import OUT, AsJson, LakeFolder, emit, next_step, settings_of
 from headrace.errors import UsageError
 
 if TYPE_CHECKING:
     from headrace.models.algorithms.algorithm import Task
+    from headrace.models.choose import Choice
 
 app = typer.Typer()
 
@@ -28,7 +28,7 @@ def algorithms(
             help="One of them, or what it is also called.", autocompletion=completion.algorithms
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Lists the algorithms, or tells one: parameters with ranges, budget, when not to use it.
 
@@ -38,13 +38,19 @@ def algorithms(
     from headrace.models.pages import told
 
     if name and name.lower() in NOT_OFFERED:
-        OUT.print(f"{name.lower()} is not offered: {NOT_OFFERED[name.lower()]}", soft_wrap=True)
+        why = NOT_OFFERED[name.lower()]
+        if as_json:
+            emit({"name": name.lower(), "offered": False, "why": why})
+            return
+        OUT.print(f"{name.lower()} is not offered: {why}", soft_wrap=True)
+        next_step("`headrace algorithms` lists those that are")
         return
     found = [told(entry) for entry in ((asked(name),) if name else CATALOGUE)]
     if as_json:
-        typer.echo(json.dumps(found[0] if name else found, allow_nan=False))
+        emit(found[0] if name else found)
     elif name:
         _print_one(found[0])
+        next_step(f"list `{found[0]['name']}` under `training.algorithms` of a pipeline file")
     else:
         grid = Grid(title="algorithms")
         for column in ("name", "tasks", "when not", "extra"):
@@ -53,7 +59,7 @@ def algorithms(
             tasks = ", ".join(each["tasks"])
             grid.add_row(each["name"], tasks, escape(each["when_not"]), each["extra"])
         OUT.print(grid)
-        OUT.print("next: `headrace algorithms NAME` tells one")
+        next_step("`headrace algorithms NAME` tells one")
 
 
 def _print_one(entry: dict[str, Any]) -> None:
@@ -103,6 +109,7 @@ def choose(
         bool, typer.Option("--unequal-costs", help="One error costs more than the other.")
     ] = False,
     lake: LakeFolder = None,
+    as_json: AsJson = False,
 ) -> None:
     """Proposes algorithms for a problem, with reasons, baselines first. Fits nothing.
 
@@ -128,6 +135,9 @@ def choose(
             unequal_costs=unequal_costs,
         )
     )
+    if as_json:
+        emit(_chosen(found, rows=rows, columns=columns))
+        return
     grid = Grid("", "try", "why", "when not", title=f"{rows:,} rows, {columns:,} columns")
     for number, each in enumerate(found.proposals, start=1):
         entry = each.algorithm
@@ -139,6 +149,28 @@ def choose(
             OUT.print(f"not {left}: {escape(why)}", soft_wrap=True)
     for note in found.notes:
         OUT.print(f"note: {escape(note)}", soft_wrap=True)
+    if found.proposals:
+        next_step("list them under `training.algorithms`; `headrace algorithms NAME` tells one")
+    else:
+        next_step("ask for less: fewer rows, or another form")
+
+
+def _chosen(found: Choice, *, rows: int, columns: int) -> dict[str, Any]:
+    return {
+        "rows": rows,
+        "columns": columns,
+        "proposals": [
+            {
+                "algorithm": each.algorithm.name,
+                "why": each.why,
+                "when_not": each.algorithm.when_not,
+                "extra": each.algorithm.extra,
+            }
+            for each in found.proposals
+        ],
+        "left_out": dict(found.left_out),
+        "notes": list(found.notes),
+    }
 
 
 def _task(name: str) -> Task:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
 
-from flows.options import DEFAULT, OUT, File, LakeFolder, settings_of
+from flows.options import DEFAULT, OUT, AsJson, File, LakeFolder, emit, next_step, settings_of
 from headrace.errors import TrainingError
 
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ def audit(
         datetime | None,
         typer.Option(formats=["%Y-%m-%d"], help="Training day; the next due, or the last."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for programs.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Looks for leaks in gold as it stands; exit code 1 if one is not allowed. Starts no engine.
 
@@ -45,7 +44,7 @@ def audit(
     told = {"pipeline": pipeline.name, "moment": day.isoformat(), **judgement.to_json()}
     told["refused"] = len(judgement.refused)
     if as_json:
-        typer.echo(json.dumps(told, ensure_ascii=False))
+        emit(told)
     else:
         rows = {part.name: len(part.rows) for part in examples.parts}
         _print(told, rows)
@@ -54,6 +53,9 @@ def audit(
 
             OUT.print("mend them; or, where one is right, put into pipeline.yaml, with the reason:")
             OUT.print(escape(allowing(judgement.refused)), soft_wrap=True)
+            next_step(f"mend or allow each, then `headrace audit {file}` again")
+        else:
+            next_step(f"`headrace train {file}` trains, where a training is due")
     if judgement.refused:
         raise typer.Exit(1)
 

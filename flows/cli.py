@@ -9,8 +9,7 @@ import webbrowser
 from collections import Counter
 from collections.abc import Sequence
 from datetime import date, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 from rich.markup import escape
@@ -30,6 +29,8 @@ from flows import (
     profiles,
     quarantine,
     rebuild,
+    release,
+    running,
     sampling,
     temporary_server,
     upkeep,
@@ -43,16 +44,12 @@ from flows.options import (
     File,
     LakeFolder,
     emit,
+    next_step,
     settings_of,
 )
-from flows.progress import progress
-from headrace import runs
 from headrace.errors import UsageError
-from headrace.settings import Settings, engine_environment
-from headrace.stage import STAGES, Outcome, Stage, StageName
-
-if TYPE_CHECKING:
-    from headrace.spec.model import Pipeline
+from headrace.settings import engine_environment
+from headrace.stage import Outcome, StageName
 
 app = typer.Typer(
     name="headrace",
@@ -77,6 +74,7 @@ app.add_typer(new.app)
 app.add_typer(explain.app)
 app.add_typer(rebuild.app)
 app.add_typer(diff.app)
+app.add_typer(release.app)
 app.add_typer(errors.app)
 
 _STOPPED = "stopped; what was committed stands, and the next run completes the rest"
@@ -104,6 +102,7 @@ def validate(file: File = DEFAULT, as_json: AsJson = False) -> None:
     counts = {"source": len(pipeline.sources), "check": rules, "feature": features}
     told = ", ".join(f"{n} {noun}{'' if n == 1 else 's'}" for noun, n in counts.items())
     OUT.print(f"[green]valid[/]: pipeline {pipeline.name}, {told}")
+    next_step(f"`headrace plan {file}` tells what a run would do")
 
 
 @app.command()
@@ -119,36 +118,41 @@ def plan(
     """
     from headrace.spec import load
 
-    stages = _plan(load(file), settings_of(lake))
+    stages = running.planned(load(file), settings_of(lake))
     if as_json:
         emit([vars(stage) for stage in stages])
         return
-    OUT.print(_grid(stages, every=every))
+    OUT.print(running.grid(stages, every=every))
     outcomes = Counter(stage.outcome for stage in stages)
     if outcomes[Outcome.MISSING] or outcomes[Outcome.WAITING]:
-        OUT.print(f"next: `headrace run {file}`")
+        next_step(f"`headrace run {file}`")
     elif outcomes[Outcome.STALE]:
-        stale = outcomes[Outcome.STALE]
-        OUT.print(f"nothing new; {stale} stale: `headrace backfill {file} --stale`")
+        OUT.print(f"nothing new; {outcomes[Outcome.STALE]} stale")
+        next_step(f"`headrace backfill {file} --stale`")
     else:
         OUT.print("nothing to do: everything is already done")
+        next_step("`headrace report --open` shows the last run")
 
 
 @app.command()
 def run(
     file: File = DEFAULT,
+    *,
     lake: LakeFolder = None,
     first: Annotated[StageName, typer.Option("--from", help="Start at this stage.")] = "ingest",
     only: Annotated[StageName | None, typer.Option(help="Run this stage alone.")] = None,
     require_promotion: Annotated[
         bool, typer.Option(help="Exit 3 if the gate refuses the new model.")
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Does what is missing, stage by stage from ingest to report; what is done is left alone.
 
     Example: `headrace run examples/flight_delays/pipeline.yaml`
     """
-    _run(file, lake, first=first, only=only, require_promotion=require_promotion)
+    running.run(
+        file, lake, first=first, only=only, require_promotion=require_promotion, as_json=as_json
+    )
 
 
 @app.command()
@@ -160,7 +164,8 @@ def features(
         typer.Option(min=1, max=100_000, help="Only look at so many rows; nothing is written."),
     ] = None,
     as_json: Annotated[
-        bool, typer.Option("--json", help="The sampled rows as JSON, one per line.")
+        bool,
+        typer.Option("--json", help="One JSON document; of a sample its rows, one per line."),
     ] = False,
 ) -> None:
     """Builds the features that are missing, or shows those of a sample of the newest rows.
@@ -169,11 +174,8 @@ def features(
     """
     if sample is not None:
         sampling.show(file, settings_of(lake), rows=sample, as_json=as_json)
-    elif as_json:
-        message = "--json shows rows of a sample"
-        raise UsageError(message, hint="add `--sample 1000`")
     else:
-        _run(file, lake, only="features")
+        running.run(file, lake, only="features", as_json=as_json)
 
 
 @app.command()
@@ -183,26 +185,28 @@ def train(
     require_promotion: Annotated[
         bool, typer.Option(help="Exit 3 if the gate refuses the new model.")
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Trains the models that are due. The same as `headrace run --only train`.
 
     Example: `headrace train examples/flight_delays/pipeline.yaml --require-promotion`
     """
-    _run(file, lake, only="train", require_promotion=require_promotion)
+    running.run(file, lake, only="train", require_promotion=require_promotion, as_json=as_json)
 
 
 @app.command()
-def score(file: File = DEFAULT, lake: LakeFolder = None) -> None:
+def score(file: File = DEFAULT, lake: LakeFolder = None, as_json: AsJson = False) -> None:
     """Scores the intervals that lack scores. The same as `headrace run --only score`.
 
     Example: `headrace score examples/flight_delays/pipeline.yaml`
     """
-    _run(file, lake, only="score")
+    running.run(file, lake, only="score", as_json=as_json)
 
 
 @app.command()
 def backfill(
     file: File = DEFAULT,
+    *,
     lake: LakeFolder = None,
     start: Annotated[
         datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="First interval.")
@@ -213,6 +217,7 @@ def backfill(
     stale: Annotated[
         bool, typer.Option("--stale", help="Also build stale features again.")
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Fills missing intervals, features and scores; `--stale` also rebuilds changed features.
 
@@ -237,7 +242,7 @@ def backfill(
             intervals=span,
             hint="`headrace plan --all` lists them",
         )
-    _run(file, lake, first="features", days=days, stale=stale)
+    running.run(file, lake, first="features", days=days, stale=stale, as_json=as_json)
 
 
 @app.command()
@@ -258,7 +263,8 @@ def models(file: File = DEFAULT, lake: LakeFolder = None, as_json: AsJson = Fals
         emit([{**vars(row), "algorithm": told["algorithm"]} for row, told in pairs])
         return
     if not rows:
-        OUT.print("no model yet; next: `headrace run`")
+        OUT.print("no model yet")
+        next_step(f"`headrace run {file}`")
         return
     champion = registry.champion(place, pipeline.name, at=None)
     grid = Grid(title=f"models of {pipeline.name}")
@@ -270,6 +276,7 @@ def models(file: File = DEFAULT, lake: LakeFolder = None, as_json: AsJson = Fals
         grid.add_row(star, row.model[:12], algorithm, f"{row.moment:%Y-%m-%d %H:%M} UTC")
     OUT.print(grid)
     OUT.print(rows[-1].decision, soft_wrap=True)
+    next_step("`headrace report --open` shows how the newest was judged")
 
 
 @app.command()
@@ -297,6 +304,8 @@ def report(
         emit({"run": page.stem, "page": page.as_posix()})
     else:
         OUT.print(page.as_posix(), soft_wrap=True)
+        if not show:
+            next_step("`--open` shows it in the browser")
     if show:
         webbrowser.open(page.as_uri())
 
@@ -334,8 +343,11 @@ def doctor(
         emit([vars(finding) for finding in findings])
     else:
         OUT.print(grid)
-        told = "must be mended first" if failed else "next: `headrace validate FILE`"
-        OUT.print(f"{failed} finding(s) {told}" if failed else told)
+        if failed:
+            OUT.print(f"{failed} finding(s) must be mended first")
+            next_step("do what the last column says, then `headrace doctor` again")
+        else:
+            next_step("`headrace validate FILE`")
     if failed:
         raise typer.Exit(1)
 
@@ -350,12 +362,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", quiet)
     # An orderly end: Python's own would leave Prefect's temporary server running.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
+    as_json = "--json" in (sys.argv[1:] if arguments is None else arguments)
     try:
         code = app(args=arguments, prog_name="headrace", standalone_mode=False)
     except SystemExit as stop:
         code = stop.code
     except Exception as error:  # what `tell` does not know is raised again
-        code = errors.tell(error)
+        code = errors.tell(error, as_json=as_json)
     if code in {INTERRUPTED, TERMINATED}:
         _stop(code)
     sys.exit(code or 0)
@@ -369,107 +382,6 @@ def _stop(code: int) -> NoReturn:
         temporary_server.end()
     sys.stdout.flush()
     os._exit(code)  # without a wait for the threads of stages, whose engine is gone
-
-
-def _plan(pipeline: Pipeline, settings: Settings, *, landing: bool = True) -> list[Stage]:
-    from headrace import plan as planning
-    from headrace.lake import Lake
-
-    lake = Lake(settings.lake)
-    return planning.plan(pipeline, lake, planning.look(pipeline, lake) if landing else {})
-
-
-def _grid(stages: Sequence[Stage], *, every: bool) -> Grid:
-    from headrace.lake.fingerprint import DIGEST_LENGTH
-
-    grid = Grid()
-    for column in ("stage", "of", "unit", "outcome", "why"):
-        grid.add_column(column)
-    counted = Counter((s.name, s.subject, s.outcome, s.why) for s in stages)
-    shown: set[tuple[str, str, Outcome, str]] = set()
-    for stage in stages:
-        group = (stage.name, stage.subject, stage.outcome, stage.why)
-        if not every and group in shown:
-            continue
-        shown.add(group)
-        units = [s.unit for s in stages if (s.name, s.subject, s.outcome, s.why) == group]
-        unit = (
-            stage.unit
-            if every or counted[group] == 1
-            else f"{counted[group]}: {units[0]} to {units[-1]}"
-        )
-        grid.add_row(
-            stage.name,
-            stage.subject,
-            unit[:12] if len(unit) == DIGEST_LENGTH else unit,
-            str(stage.outcome),
-            stage.why,
-        )
-    return grid
-
-
-def _run(
-    file: Path,
-    lake: Path | None,
-    *,
-    first: StageName = STAGES[0],
-    only: StageName | None = None,
-    stale: bool = False,
-    days: list[date] | None = None,
-    require_promotion: bool = False,
-) -> None:
-    from flows.execution import Request, demand_promotion, opened
-    from headrace.lake import Lake
-    from headrace.spec import load
-
-    settings, pipeline = settings_of(lake), load(file)
-    wanted = {only} if only else set(STAGES[STAGES.index(first) :])
-    stages = _plan(pipeline, settings, landing=bool(wanted & {"ingest", "check"}))
-    outcomes = {Outcome.MISSING, Outcome.WAITING} | ({Outcome.STALE} if stale else set())
-    todo = [stage for stage in stages if stage.name in wanted and stage.outcome in outcomes]
-    if not todo and only != "report" and not os.environ.get("PREFECT_API_URL"):
-        OUT.print(_grid([stage for stage in stages if stage.name in wanted], every=False))
-        OUT.print("already done: nothing was run and nothing was written")
-        if require_promotion:
-            demand_promotion(pipeline, Lake(settings.lake))
-        return
-    request = Request(
-        pipeline,
-        settings,
-        runs.new_name(),
-        first,
-        only,
-        stale,
-        None if days is None else tuple(days),
-    )
-    OUT.print(f"run {request.run}: {len(todo)} units to do; lake {settings.lake}", soft_wrap=True)
-    # Opened here, so that Spark starts while Prefect does.
-    with progress(OUT), opened(request) as (_, other):
-        if other is not None and not require_promotion:
-            outcome = str(other)
-        else:
-            from prefect import tags
-
-            from flows.pipeline import pipeline as flow
-
-            if not os.environ.get("PREFECT_API_URL"):
-                temporary_server.in_its_own_session()
-            with tags("headrace", pipeline.name):
-                state = flow(
-                    file=str(file),
-                    run=request.run,
-                    lake=str(settings.lake),
-                    first=first,
-                    only=only,
-                    stale=stale,
-                    days=days,
-                    require_promotion=require_promotion,
-                    return_state=True,
-                )
-            outcome = str(state.result())
-    page = Lake(settings.lake).report(request.run)
-    told = f"; the page of this run: {page}" if page.exists() else ""
-    OUT.print(f"{outcome}{told}", soft_wrap=True)
 
 
 if __name__ == "__main__":

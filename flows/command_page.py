@@ -19,7 +19,8 @@ Written from the commands by `python -P -m flows.command_page docs/commands.md`;
 
 `headrace --install-completion` teaches bash and zsh to complete commands, options, pipeline files,
 sources, runs and algorithms. With `--json` a command writes one JSON document to stdout; messages
-and errors go to stderr. Colours are off where stdout is no terminal, and with `NO_COLOR`.
+and errors go to stderr, where an error is a line of JSON, the last one. Colours are off where
+stdout is no terminal, and with `NO_COLOR`. The last line for people says what to do next.
 
 ## Exit codes
 

@@ -56,6 +56,20 @@ def runs(context: typer.Context, incomplete: str) -> list[str]:
     return []
 
 
+def held_units(context: typer.Context, incomplete: str) -> list[str]:
+    """The intervals and models of the pipeline file that are held and not released."""
+    from headrace import held
+    from headrace.lake import Lake
+
+    with suppress(Exception):  # such as a lake that is no folder
+        name = str(_read(Path(context.params.get("file") or "pipeline.yaml")).get("name"))
+        lake = context.params.get("lake")
+        place = Lake((Settings(lake=lake) if lake else Settings()).lake)
+        known = [each.unit for each in held.everything(place, name) if not each.published]
+        return [unit for unit in known if unit.startswith(incomplete)]
+    return []
+
+
 def algorithms(incomplete: str) -> list[str]:
     """The names of the catalogue."""
     from headrace.models.algorithms import CATALOGUE

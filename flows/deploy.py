@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from enum import StrEnum
 from typing import Annotated
 
 import typer
 
-from flows.options import DEFAULT, OUT, File, LakeFolder, settings_of
+from flows.options import DEFAULT, OUT, AsJson, File, LakeFolder, emit, next_step, settings_of
 
 app = typer.Typer()
 
@@ -44,7 +43,7 @@ def deploy(
     heartbeat: Annotated[
         bool, typer.Option(help="Have the server end runs that went silent for 90 s.")
     ] = True,
-    as_json: Annotated[bool, typer.Option("--json", help="What came of it, as JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Puts a pipeline on the Prefect server of `PREFECT_API_URL`, or brings it up to date there.
 
@@ -80,7 +79,7 @@ def deploy(
         "automation": "made" if watched else "unchanged" if heartbeat else "not asked for",
     }
     if as_json:
-        OUT.print_json(json.dumps(told))
+        emit(told)
         return
     OUT.print(f"{told['deployment']}: [green]{applied.outcome}[/]", highlight=False)
     for change in applied.changes:
@@ -89,9 +88,7 @@ def deploy(
         OUT.print(f"{what:9} {told[what]}", soft_wrap=True, highlight=False, markup=False)
     if applied.paused:
         OUT.print("paused: `headrace deploy --resume` goes on with its schedule")
-    OUT.print(
-        f"next: `prefect worker start --pool {wanted.pool}` where both paths are found, "
-        f"and `prefect deployment run {told['deployment']}` to start a run now",
-        soft_wrap=True,
-        highlight=False,
+    next_step(
+        f"`prefect worker start --pool {wanted.pool}` where both paths are found, "
+        f"and `prefect deployment run {told['deployment']}` to start a run now"
     )

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flows.progress import LOG
 from headrace.errors import SetupError, SpecError, UsageError
+from headrace.ongoing import LOG
 from headrace.spec.digest import digest_of
 from headrace.spec.model import Pipeline
 

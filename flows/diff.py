@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table as Grid
 
 from flows.completion import runs as run_names
-from flows.options import OUT, AsJson, LakeFolder, emit, settings_of
+from flows.options import OUT, AsJson, LakeFolder, emit, next_step, settings_of
 
 if TYPE_CHECKING:
     from headrace.run_diff import Difference
@@ -68,9 +68,11 @@ def _print(found: Difference) -> None:
     for note in found.notes:
         OUT.print(f"note: {escape(note)}", soft_wrap=True, highlight=False)
     if found.changes:
-        OUT.print(f"{len(found.changes)} facts differ; next: `headrace report --open`")
+        OUT.print(f"{len(found.changes)} facts differ")
+        next_step("`headrace report --index --open` leads to the pages of both")
     else:
         OUT.print("nothing differs but the times")
+        next_step("nothing to do; `headrace diff RUN RUN` compares others")
 
 
 def _shown(value: object) -> str:

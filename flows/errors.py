@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import errno
-from typing import Annotated
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any
 
 import typer
 from pydantic import ValidationError
 from rich.markup import escape
 from rich.table import Table as Grid
 
-from flows.options import ERR, OUT, AsJson, emit
+from flows.options import ERR, OUT, AsJson, emit, next_step
 from headrace.errors import HeadraceError, UsageError, kinds
 from headrace.spec.problems import unknown
 
@@ -56,35 +59,71 @@ def errors(
         for each in every.values():
             grid.add_row(each["code"], each["error"], str(each["exit_code"]), each["meaning"])
         OUT.print(grid)
-        OUT.print("next: `headrace errors CODE` tells one")
+        next_step("`headrace errors CODE` tells one")
     else:
         OUT.print(f"[bold]{chosen['code']}[/] {chosen['error']}: {escape(chosen['meaning'])}")
         for cause in chosen["causes"]:
             OUT.print(f"  cause: {escape(cause)}", soft_wrap=True)
-        OUT.print(f"  next: {escape(chosen['mend'])}", soft_wrap=True)
+        next_step(chosen["mend"])
 
 
-def tell(error: Exception) -> int:
-    """Writes an error to stderr as text, and gives its exit code; others than ours are raised."""
+@dataclass(frozen=True)
+class _Told:
+    """An error in words; `where` are the places that `message` names, for scripts."""
+
+    kind: type[HeadraceError]
+    name: str
+    message: str
+    hint: str = ""
+    where: Mapping[str, object] = field(default_factory=dict)
+
+
+def tell(error: Exception, *, as_json: bool = False) -> int:
+    """Writes an error to stderr and gives its exit code; others than ours are raised.
+
+    Args:
+        error: The error.
+        as_json: As a line of JSON, for scripts: the last one, whatever was told before.
+    """
+    code = UsageError.exit_code
     match error:
         case HeadraceError():
-            _print(type(error), type(error).__name__, *str(error).rsplit("\n  -> ", 1))
+            kind, message = type(error), str(error).removesuffix(f"\n  -> {error.hint}")
+            told = [_Told(kind, kind.__name__, message, error.hint, error.where)]
+            code = error.exit_code
         case typer.TyperException():  # its own copy of click's, which click's do not catch
-            if message := error.format_message():
-                _print(UsageError, "UsageError", message, "see `headrace --help`")
-            return error.exit_code
+            message = error.format_message()
+            told = [_Told(UsageError, "UsageError", message, "see `headrace --help`")]
+            told, code = told if message else [], error.exit_code
         case ValidationError():  # of the settings; a pipeline file has its own errors
-            for problem in error.errors():
-                name = "HEADRACE_" + "_".join(map(str, problem["loc"])).upper()
-                _print(UsageError, "UsageError", f"{name}: {problem['msg']}", "give another value")
-            return UsageError.exit_code
+            told = [
+                _Told(UsageError, "UsageError", f"{name}: {problem['msg']}", "give another value")
+                for problem in error.errors()
+                for name in ["HEADRACE_" + "_".join(map(str, problem["loc"])).upper()]
+            ]
         case OSError():
             hint = _HINTS.get(error.errno or 0, HeadraceError.mend)
-            _print(HeadraceError, type(error).__name__, str(error), hint)
-            return HeadraceError.exit_code
+            told = [_Told(HeadraceError, type(error).__name__, str(error), hint)]
+            code = HeadraceError.exit_code
         case _:
             raise error
-    return error.exit_code
+    for each in told:
+        if as_json:
+            typer.echo(json.dumps(_document(each, code), default=str), err=True)
+        else:
+            _print(each.kind, each.name, each.message, each.hint)
+    return code
+
+
+def _document(told: _Told, exit_code: int) -> dict[str, Any]:
+    return {
+        "error": told.name,
+        "code": told.kind.code,
+        "exit_code": exit_code,
+        "message": told.message,
+        "hint": told.hint,
+        "where": {name: value for name, value in told.where.items() if value is not None},
+    }
 
 
 def _print(kind: type[HeadraceError], name: str, message: str, hint: str = "") -> None:

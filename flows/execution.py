@@ -14,7 +14,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from flows.progress import LOG
 from headrace import plan, runs
 from headrace.errors import FeatureError, GateRefused, Transient
 from headrace.evaluation import history
@@ -22,6 +21,7 @@ from headrace.intervals import features_due
 from headrace.lake import Lake, Table, application_id
 from headrace.lake.claims import Claim, Disk, claimed
 from headrace.lake.landing import Landing
+from headrace.ongoing import LOG
 from headrace.processor import Meter
 from headrace.settings import Settings
 from headrace.spec.model import Pipeline

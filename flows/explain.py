@@ -9,11 +9,12 @@ from rich.markup import escape
 from rich.table import Table as Grid
 
 from flows.keys import Interval, Words, asked
-from flows.options import OUT, AsJson, LakeFolder, emit, settings_of
+from flows.options import OUT, AsJson, LakeFolder, emit, next_step, settings_of
 from headrace.errors import UsageError
 
 if TYPE_CHECKING:
     from headrace.tracing import Explanation
+    from headrace.tracing.explanation import HeldScore
 
 app = typer.Typer()
 
@@ -63,11 +64,14 @@ def explain(
     _print_lines(found)
     _print_checks(found)
     again = told(found.key)
-    OUT.print(
-        f"next: `headrace rebuild {wanted.file} {again} --interval {scored.interval}` computes it "
-        "again",
-        soft_wrap=True,
-        highlight=False,
+    if scored.is_held:
+        next_step(
+            f"if it is right, `headrace release {wanted.file} {scored.interval} --by NAME "
+            "--reason TEXT` puts it among the scores"
+        )
+        return
+    next_step(
+        f"`headrace rebuild {wanted.file} {again} --interval {scored.interval}` computes it again"
     )
 
 
@@ -86,6 +90,21 @@ def _print_score(found: Explanation) -> None:
     known = "not known yet" if outcome is None else f"{outcome!r}"
     OUT.print(f"  {escape(found.target)} came out: {escape(known)}")
     OUT.print(f"  scored by run {scored.row['_run']}{when}", soft_wrap=True, highlight=False)
+    if found.held:
+        _print_held(found.held)
+
+
+def _print_held(held: HeldScore) -> None:
+    told = f"  [yellow]held[/]: {escape(held.reason)}"
+    if held.release:
+        made = held.release
+        told += (
+            f"; released by {escape(made.by)} on {made.released_at:%Y-%m-%d %H:%M} UTC: "
+            f"{escape(made.reason)}"
+        )
+    if not held.published:
+        told += "; it is not among the scores"
+    OUT.print(told, soft_wrap=True, highlight=False)
 
 
 def _print_model(found: Explanation) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from flows.options import OUT, LakeFolder, settings_of
+from flows.options import OUT, AsJson, LakeFolder, emit, next_step, settings_of
 from headrace.errors import UsageError
 
 app = typer.Typer()
@@ -30,6 +30,7 @@ def export(
     ] = "champion",
     form: Annotated[Form, typer.Option("--to", help="The form.")] = Form.ONNX,
     lake: LakeFolder = None,
+    as_json: AsJson = False,
 ) -> None:
     """Writes a model as one graph, from the raw features to scores; a file there is replaced.
 
@@ -53,5 +54,11 @@ def export(
         raise UsageError(message, pipeline=pipeline.name, hint=hint)
     loaded = registry.load(place, pipeline.name, found[0])
     out.write_bytes(to_onnx(loaded))
-    told = f"{loaded.recipe.algorithm} {found[0][:12]} as {form} in {out.as_posix()}"
-    OUT.print(told, soft_wrap=True, highlight=False)
+    algorithm, size = loaded.recipe.algorithm, out.stat().st_size
+    if as_json:
+        told = {"pipeline": pipeline.name, "model": found[0], "algorithm": algorithm}
+        emit({**told, "form": form, "file": out.as_posix(), "bytes": size})
+        return
+    written = f"{algorithm} {found[0][:12]} as {form} in {out.as_posix()}, {size:,} bytes"
+    OUT.print(written, soft_wrap=True, highlight=False)
+    next_step("docs/export.md shows how it is run; columns are fed by their names")

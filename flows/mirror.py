@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from flows.options import DEFAULT, OUT, File, LakeFolder, settings_of
-from flows.progress import LOG
+from flows.options import DEFAULT, OUT, AsJson, File, LakeFolder, emit, next_step, settings_of
 from headrace.errors import SetupError, UsageError
+from headrace.ongoing import LOG
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -42,7 +42,7 @@ _LONGEST_VALUE = 6_000  # of a parameter; MLflow refuses more
 
 
 @app.command()
-def mirror(file: File = DEFAULT, lake: LakeFolder = None) -> None:
+def mirror(file: File = DEFAULT, lake: LakeFolder = None, as_json: AsJson = False) -> None:
     """Copies to the MLflow server of `MLFLOW_TRACKING_URI` what it lacks of a pipeline's trainings.
 
     A run does the same by itself after its last stage. Each training becomes a run with its
@@ -58,8 +58,19 @@ def mirror(file: File = DEFAULT, lake: LakeFolder = None) -> None:
         message = f"{SERVER} is not set"
         raise UsageError(message, hint=f"`export {SERVER}=http://127.0.0.1:5000`")
     name, place = load(file).name, Lake(settings_of(lake).lake)
-    copied = copy(place, name)
+    copied, server = copy(place, name), os.environ[SERVER]
+    if as_json:
+        outcome = "done" if copied else "already_done"
+        emit({"pipeline": name, "outcome": outcome, "trainings": copied})
+        return
     OUT.print(f"mirrored: {', '.join(copied)}" if copied else "already mirrored: nothing was sent")
+    next_step(f"look at the experiment headrace/{name} of {without_secret(server)}")
+
+
+def without_secret(server: str) -> str:
+    """An address without the user and the password that it may hold."""
+    scheme, _, rest = server.rpartition("://")
+    return f"{scheme}://{rest.rpartition('@')[2]}" if scheme else server
 
 
 def offer(lake: Lake, pipeline: str) -> None:

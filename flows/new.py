@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
-from flows.options import DEFAULT, ERR, OUT, AsJson, emit
+from flows.options import DEFAULT, ERR, OUT, AsJson, emit, next_step
 from headrace.errors import UsageError
 from headrace.spec.fields import NAME
 
@@ -59,11 +59,7 @@ def new(
     _print(found, to, text)
     for problem in problems:
         OUT.print(f"[yellow]to mend[/] {escape(problem.at(str(to)))}", soft_wrap=True)
-    OUT.print(
-        f"next: look at each guess, then `headrace validate {to}` and `headrace run {to}`",
-        soft_wrap=True,
-        highlight=False,
-    )
+    next_step(f"look at each guess, then `headrace validate {to}` and `headrace run {to}`")
 
 
 def _guesses(text: str) -> int:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -44,6 +47,18 @@ AsJson = Annotated[
 def emit(document: Any) -> None:  # noqa: ANN401  # any JSON value
     """Writes one JSON document to stdout: dates as texts, and no number that JSON has not."""
     typer.echo(json.dumps(document, default=str, ensure_ascii=False, allow_nan=False))
+
+
+@contextmanager
+def words_on_stderr(as_json: bool) -> Iterator[None]:
+    """Leaves stdout to the one JSON document: what is told to people meanwhile goes to stderr."""
+    with redirect_stdout(sys.stderr) if as_json else nullcontext():
+        yield
+
+
+def next_step(text: str) -> None:
+    """The last line of a command: what to do next."""
+    OUT.print(f"next: {text}", soft_wrap=True, highlight=False, markup=False)
 
 
 def settings_of(lake: Path | None) -> Settings:

@@ -22,7 +22,6 @@ from prefect.tasks import Task
 
 from flows import artifacts, events, mirror, notify
 from flows.execution import Execution, Request, demand_promotion, opened
-from flows.progress import LOG
 from headrace import runs
 from headrace.errors import (
     ChecksFailed,
@@ -32,6 +31,7 @@ from headrace.errors import (
     Transient,
     UnreadableInput,
 )
+from headrace.ongoing import LOG
 from headrace.report.summary import outcome
 from headrace.settings import Settings, engine_environment
 from headrace.spec import load

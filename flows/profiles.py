@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import webbrowser
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,7 +12,17 @@ from rich.markup import escape
 from rich.table import Table as Grid
 
 from flows.completion import subjects
-from flows.options import DEFAULT, ERR, OUT, File, LakeFolder, settings_of
+from flows.options import (
+    DEFAULT,
+    ERR,
+    OUT,
+    AsJson,
+    File,
+    LakeFolder,
+    emit,
+    next_step,
+    settings_of,
+)
 from flows.progress import progress
 from headrace import runs
 from headrace.errors import UsageError
@@ -45,7 +54,7 @@ def profile(
     ],
     file: File = DEFAULT,
     lake: LakeFolder = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print its rows as JSON.")] = False,
+    as_json: AsJson = False,
     show: Annotated[bool, typer.Option("--open", help="Open its page in the browser.")] = False,
 ) -> None:
     """Looks at each column of a table, at its newest version, once: what it holds, and how much.
@@ -83,14 +92,14 @@ def profile(
     if not done or hidden or not page.exists():  # an older page may show what is hidden now
         page = write_profile(place, found)
     if as_json:
-        typer.echo(json.dumps(rows.to_pylist(), default=str, allow_nan=False))
+        emit(rows.to_pylist())
     else:
         _print(found)
         if done:
             OUT.print(f"already done: version {found.version} of {table} was profiled before")
         name = table.partition("/")[2]
         OUT.print(f"the page: {page}", soft_wrap=True)
-        OUT.print(f"next: `--open` shows it; in Python: `lake.profile({name!r}).to_pandas()`")
+        next_step(f"`--open` shows it; in Python: `lake.profile({name!r}).to_pandas()`")
     if show:
         webbrowser.open(page.as_uri())
 

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
 from rich.table import Table as Grid
 
 from flows.completion import sources
-from flows.options import DEFAULT, OUT, File, LakeFolder, settings_of
+from flows.options import (
+    DEFAULT,
+    ERR,
+    OUT,
+    AsJson,
+    File,
+    LakeFolder,
+    emit,
+    next_step,
+    settings_of,
+)
 from flows.progress import progress
 from headrace import runs
 from headrace.errors import UsageError
@@ -28,10 +39,12 @@ SourceName = Annotated[
 @app.command()
 def show(
     source: SourceName,
+    *,
     lake: LakeFolder = None,
     rule: Annotated[str | None, typer.Option(help="Only rows that break this rule.")] = None,
     file: Annotated[str | None, typer.Option(help="Only rows of this landing file.")] = None,
     limit: Annotated[int, typer.Option(min=0, help="How many rows to show in full.")] = 10,
+    as_json: AsJson = False,
 ) -> None:
     """Counts the rows in quarantine by rule and by file, and shows the first as they arrived.
 
@@ -51,7 +64,11 @@ def show(
             message = f"no source {source!r} in this lake"
             hint = f"there are {', '.join(found)}" if found else "`headrace run FILE` makes them"
             raise UsageError(message, lake=place.root, hint=hint)
+        if as_json:
+            emit(_document(source, [], []))
+            return
         OUT.print(f"nothing of {source} is in quarantine")
+        next_step("nothing to do; `headrace profile SOURCE` looks at what was kept")
         return
     silver = Table.if_exists(place.silver(source))
     columns = ["_file", "_file_sha256", "_row", "_raw", "_failed_rules", "_reason", "_batch"]
@@ -62,18 +79,19 @@ def show(
         if (rule is None or rule in row["_failed_rules"]) and file in {None, row["_file"]}
     ]
     rows.sort(key=lambda row: (row["_file"], row["_row"]))
+    mask = recorded(place, source)
+    known = headers(place, source) if mask.columns else {}
+    first = [masked(row, mask=mask, headers=known) for row in rows[:limit]]
+    if as_json:
+        emit(_document(source, rows, first))
+        return
     OUT.print(f"{len(rows):,} rows of {source} in quarantine")
-    for title, names in (
-        ("rule", [name for row in rows for name in row["_failed_rules"]]),
-        ("file", [row["_file"] for row in rows]),
-    ):
+    for title, names in _names(rows).items():
         grid = Grid(title, "rows")
         for name, count in Counter(names).most_common():
             grid.add_row(escape(name), f"{count:,}")
         OUT.print(grid)
-    mask = recorded(place, source)
-    known = headers(place, source) if mask.columns else {}
-    for row in (masked(row, mask=mask, headers=known) for row in rows[:limit]):
+    for row in first:
         OUT.print(
             f"{escape(repr(row['_file'])[1:-1])} line {row['_row']}: {escape(row['_reason'])}\n"
             f"    {escape(repr(row['_raw'])[1:-1])}",
@@ -81,13 +99,37 @@ def show(
             highlight=False,
         )
     if rows:
-        OUT.print(
-            f"next: mend the rule or the schema, then `headrace quarantine replay {source} FILE`"
-        )
+        next_step(f"mend the rule or the schema, then `headrace quarantine replay {source} FILE`")
+    else:
+        next_step("nothing to do; without `--rule` and `--file` every row is counted")
+
+
+def _names(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
+    """The broken rules and the files of rows, a name per row."""
+    return {
+        "rule": [name for row in rows for name in row["_failed_rules"]],
+        "file": [row["_file"] for row in rows],
+    }
+
+
+def _document(
+    source: str, rows: Sequence[Mapping[str, Any]], first: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    names = _names(rows)
+    told = {"file": "_file", "line": "_row", "rules": "_failed_rules", "reason": "_reason"}
+    return {
+        "source": source,
+        "rows": len(rows),
+        "by_rule": dict(Counter(names["rule"]).most_common()),
+        "by_file": dict(Counter(names["file"]).most_common()),
+        "first": [{name: row[of] for name, of in {**told, "raw": "_raw"}.items()} for row in first],
+    }
 
 
 @app.command()
-def replay(source: SourceName, pipeline: File = DEFAULT, lake: LakeFolder = None) -> None:
+def replay(
+    source: SourceName, pipeline: File = DEFAULT, lake: LakeFolder = None, as_json: AsJson = False
+) -> None:
     """Judges the rows again, by the pipeline file as it is now; those that pass go to silver.
 
     The others stay, with the reason they have now. A second time changes nothing.
@@ -106,18 +148,29 @@ def replay(source: SourceName, pipeline: File = DEFAULT, lake: LakeFolder = None
     run = runs.new_name()
     unit = application_id(source, "replay", "all")
     with (
-        progress(OUT),
+        progress(ERR if as_json else OUT),
         claimed(Disk(place.claims), [unit], owner=run) as other,
         Execution(Request(declared, settings, run)) as execution,
     ):
-        if other is not None:
+        if other is None:
+            result = execution.replay(source)
+    if other is not None:
+        told = {"source": source, "outcome": "already_running", "message": str(other)}
+        if as_json:
+            emit(told)
+        else:
             OUT.print(str(other))
-            return
-        result = execution.replay(source)
-    OUT.print(
-        f"{result.rows.get('silver', 0):,} rows came back, "
-        f"{result.rows.get('quarantine', 0):,} stay in quarantine"
-    )
-    stale = features_due(declared, place).stale
+            next_step(f"`headrace quarantine replay {source} {pipeline}` when it has ended")
+        return
+    back, stay = (result.rows.get(name, 0) for name in ("silver", "quarantine"))
+    stale = [interval.day for interval in features_due(declared, place).stale]
+    if as_json:
+        counts = {"silver": back, "quarantine": stay, "stale": stale}
+        emit({"source": source, "outcome": str(result.outcome), **counts})
+        return
+    OUT.print(f"{back:,} rows came back, {stay:,} stay in quarantine")
     if stale:
-        OUT.print(f"{len(stale)} intervals are stale; next: `headrace backfill {pipeline} --stale`")
+        OUT.print(f"{len(stale)} intervals are stale")
+        next_step(f"`headrace backfill {pipeline} --stale`")
+    else:
+        next_step(f"`headrace run {pipeline}` builds what is missing")

@@ -11,7 +11,7 @@ import typer
 from rich.markup import escape
 
 from flows.keys import Asked, Interval, Words, asked
-from flows.options import ERR, OUT, AsJson, LakeFolder, emit, settings_of
+from flows.options import ERR, OUT, AsJson, LakeFolder, emit, next_step, settings_of
 from flows.progress import counting
 from headrace.errors import ScoreDiffers, UsageError
 
@@ -77,10 +77,7 @@ def rebuild(
             hint="compare the libraries that `headrace explain` lists with those here",
         )
     if not as_json:
-        OUT.print(
-            "next: nothing to do; `headrace verify` holds the whole lake against itself",
-            soft_wrap=True,
-        )
+        next_step("nothing to do; `headrace verify` holds the whole lake against itself")
 
 
 def _chosen(
@@ -95,6 +92,9 @@ def _chosen(
         raise UsageError(message, hint="`headrace rebuild --help` shows both")
     if not every:
         scored = find(pipeline, lake, wanted.key, interval=wanted.interval)
+        if scored.is_held:
+            message = f"it is held, and not among the scores: {scored.row['_reason']}"
+            raise UsageError(message, hint=f"`headrace release {wanted.file}` lists what is held")
         return {scored.interval: 1}, scored.key
     days = scored_days(pipeline, lake)
     if wanted.interval is not None:

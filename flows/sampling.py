@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from rich.markup import escape
 from rich.table import Table as Grid
 
-from flows.options import OUT
+from flows.options import ERR, OUT, next_step
 from headrace.settings import Settings
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def show(file: Path, settings: Settings, *, rows: int, as_json: bool) -> None:
     from spark_jobs.features import sampled
     from spark_jobs.session import open_session
 
-    with OUT.status("Spark computes the features of a sample"), open_session(settings) as spark:
+    with ERR.status("Spark computes the features of a sample"), open_session(settings) as spark:
         found = sampled(spark, Lake(settings.lake), pipeline=pipeline, rows=rows)
     if as_json:
         for row in found.to_pylist():
@@ -45,9 +45,9 @@ def show(file: Path, settings: Settings, *, rows: int, as_json: bool) -> None:
     days = found["_interval"]
     OUT.print(
         f"{found.num_rows:,} rows of {min(days.to_pylist())} to {max(days.to_pylist())} in "
-        f"{time.monotonic() - started:.1f} s; nothing was written\n"
-        f"next: `headrace run {file}` builds them all; `--json` shows the rows"
+        f"{time.monotonic() - started:.1f} s; nothing was written"
     )
+    next_step(f"`headrace run {file}` builds them all; `--json` shows the rows")
 
 
 def _summary(found: pa.Table, names: list[str]) -> Grid:

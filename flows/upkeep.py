@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table as Grid
 
-from flows.options import OUT, AsJson, LakeFolder, emit, settings_of
+from flows.options import OUT, AsJson, LakeFolder, emit, next_step, settings_of
 from headrace import runs
 from headrace.errors import UsageError
 
@@ -45,7 +45,9 @@ def verify(lake: LakeFolder = None, as_json: AsJson = False) -> None:
             OUT.print(f"     -> {escape(finding.advice)}", soft_wrap=True)
     OUT.print(f"{failed} promises broken" if failed else "every promise holds")
     if failed:
+        next_step("what the lines marked `fail` say, then `headrace verify` again")
         raise typer.Exit(1)
+    next_step("nothing to do; `headrace maintain` tells what can be merged or go")
 
 
 @app.command()
@@ -90,6 +92,7 @@ def history(
             ),
         )
     OUT.print(grid)
+    next_step("`headrace explain FILE COLUMN=VALUE` tells what one score was made of")
 
 
 @app.command()
@@ -97,6 +100,7 @@ def maintain(
     lake: LakeFolder = None,
     apply: Annotated[bool, typer.Option("--apply", help="Merge and remove.")] = False,
     keep_days: Annotated[int, typer.Option(min=1, help="Keep every file that is younger.")] = 7,
+    as_json: AsJson = False,
 ) -> None:
     """Lists small files to merge, and files that no kept version needs; does both with `--apply`.
 
@@ -111,38 +115,52 @@ def maintain(
 
     root = settings_of(lake).lake
     if not apply:
-        _maintain(root, keep_days=keep_days, apply=False)
+        _maintain(root, keep_days=keep_days, apply=False, as_json=as_json)
         return
     if owner := busy(root):
-        OUT.print(f"already running: run {owner} is at work in this lake")
+        _busy(f"already running: run {owner} is at work in this lake", as_json=as_json)
         return
     store, unit = Disk(Lake(root).claims), application_id("lake", "maintain", "all")
     with claimed(store, [unit], owner=runs.new_name()) as other:
         if other is not None:
-            OUT.print(str(other))
+            _busy(str(other), as_json=as_json)
             return
-        _maintain(root, keep_days=keep_days, apply=True)
+        _maintain(root, keep_days=keep_days, apply=True, as_json=as_json)
 
 
-def _maintain(root: Path, *, keep_days: int, apply: bool) -> None:
+def _busy(message: str, *, as_json: bool) -> None:
+    if as_json:
+        emit({"outcome": "already_running", "message": message, "tables": []})
+        return
+    OUT.print(message)
+    next_step("`headrace maintain --apply` when it has ended")
+
+
+def _maintain(root: Path, *, keep_days: int, apply: bool, as_json: bool) -> None:
     from headrace.maintain import maintain as surplus_of
 
-    small = files = size = 0
+    every = []
     for found in surplus_of(root, keep_days=keep_days, apply=apply):
-        if found.small:
+        every.append(found)
+        if found.small and not as_json:
             OUT.print(f"{found.table}: {found.small:,} small files become {found.merged:,}")
-        if found.files:
+        if found.files and not as_json:
             kept = f", kept for models and scores: {found.pinned}" if found.pinned else ""
             OUT.print(f"{found.table}: {found.files:,} files can go, {found.bytes:,} bytes{kept}")
-        small, files, size = small + found.small, files + found.files, size + found.bytes
-    if not small and not files:
+    small, files, size = (
+        sum(getattr(found, name) for found in every) for name in ("small", "files", "bytes")
+    )
+    done = apply or not (small or files)
+    if as_json:
+        emit({"outcome": "done" if done else "missing", "tables": [vars(found) for found in every]})
+    elif not small and not files:
         OUT.print(
             f"nothing to do: few small files, and no surplus file is older than {keep_days} days"
         )
+        next_step("`headrace verify` holds the lake against its promises")
     elif apply:
         OUT.print(f"merged {small:,} files, removed {files:,}, {size:,} bytes")
+        next_step("`headrace verify` holds the lake against its promises")
     else:
-        OUT.print(
-            f"{small:,} files to merge, {files:,} to remove, {size:,} bytes; "
-            "next: `headrace maintain --apply`"
-        )
+        OUT.print(f"{small:,} files to merge, {files:,} to remove, {size:,} bytes")
+        next_step("`headrace maintain --apply`")

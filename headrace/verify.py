@@ -12,6 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from headrace import held
 from headrace.browse import OpenLake
 from headrace.errors import HeadraceError
 from headrace.intervals import SCORE_VERSION
@@ -50,7 +51,7 @@ def verify(root: Path) -> Iterator[Finding]:
     for name in _second(names, "aliases", "gold"):
         if "aliases" not in broken:
             yield from _models(lake, name)
-        if not broken & {f"scores/{name}", f"gold/{name}", f"refused/{name}"}:
+        if not broken & {f"{of}/{name}" for of in ("scores", "gold", "refused", "held")}:
             yield from _scores(lake, name)
 
 
@@ -171,7 +172,7 @@ def _models(lake: Lake, pipeline: str) -> Iterator[Finding]:
 
 
 def _scores(lake: Lake, pipeline: str) -> Iterator[Finding]:
-    """Scores + refusals are the rows of features, each model is there, fingerprints are gold's."""
+    """What is scored, held or refused is the rows of features; models are there, stamps gold's."""
     scores, gold = Table.if_exists(lake.scores(pipeline)), Table.if_exists(lake.gold(pipeline))
     if scores is None or gold is None:
         return
@@ -180,11 +181,12 @@ def _scores(lake: Lake, pipeline: str) -> Iterator[Finding]:
     rows_out = _rows_by_day(scores)
     for day, count in _rows_by_day(refused).items() if refused else ():
         rows_out[day] = rows_out.get(day, 0) + count
+    waiting = held.waiting(lake, pipeline)
+    for day, count in waiting.items():
+        rows_out[day] = rows_out.get(day, 0) + count
     made = {f.partition["_interval"]: f.least.get("_fingerprint") for f in gold.files}
-    held = scores.arrow(["_interval", "_model", "_fingerprint"]).group_by(
-        ["_interval", "_model", "_fingerprint"]
-    )
-    stamps = held.aggregate([]).to_pylist()
+    names = ["_interval", "_model", "_fingerprint"]
+    stamps = scores.arrow(names).group_by(names).aggregate([]).to_pylist()
     stale = {
         row["_interval"]
         for row in stamps
@@ -196,6 +198,8 @@ def _scores(lake: Lake, pipeline: str) -> Iterator[Finding]:
     }
     name = f"scores of {pipeline}"
     found = f"{sum(rows_out.values()):,} rows scored or refused on {len(rows_out)} intervals"
+    if waiting:
+        found += f", {sum(waiting.values()):,} of them held until a person releases them"
     state: State = "fail" if uneven or lost else "warn" if stale else "ok"
     advice = []
     if uneven:
@@ -207,6 +211,13 @@ def _scores(lake: Lake, pipeline: str) -> Iterator[Finding]:
     if stale:
         found += f"; {len(stale)} intervals scored from other features than stand now"
         advice.append("`headrace backfill --stale` scores them again")
+    unfinished = [
+        each for each in held.everything(lake, pipeline) if each.release and not each.published
+    ]
+    if unfinished:
+        state = "fail" if state == "fail" else "warn"
+        found += f"; released and not yet used: {', '.join(each.unit for each in unfinished)}"
+        advice.append("`headrace release FILE UNIT` again completes it")
     yield Finding(name, state, found, "; ".join(advice))
 
 

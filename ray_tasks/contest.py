@@ -77,6 +77,7 @@ class Contest:
         notes: For people.
         scores: Candidate to what it predicts of the test part, as `judged` met it.
         steady: Of the winner of a regression: how far its predictions go.
+        kept_back: The candidate that the gate would have promoted, were it steady; else empty.
     """
 
     models: Mapping[str, Model]
@@ -87,11 +88,21 @@ class Contest:
     notes: tuple[str, ...]
     scores: Mapping[str, Floats]
     steady: Stability | None = None
+    kept_back: str = ""
 
     @property
     def shipped(self) -> Model:
         """The model that predicts from now on."""
         return self.models[self.decision.shipped]
+
+    @property
+    def unsteady(self) -> dict[str, str]:
+        """The candidate that was kept back as not steady, as JSON values; nothing if none was."""
+        if not self.kept_back or self.steady is None:
+            return {}
+        model = self.models[self.kept_back].digest
+        verdict = str(self.steady.verdict)
+        return {"candidate": self.kept_back, "model": model, "verdict": verdict}
 
     @property
     def power_notes(self) -> tuple[str, ...]:
@@ -178,15 +189,16 @@ def contest(training: Training, lake: Lake, searched: Sequence[Searched]) -> Con
         training, models[decision.shipped if decision.promoted else winner.algorithm.name]
     )
     instead = name or baseline.algorithm.name
-    decision = kept_back(decision, steady, instead=instead, champion=name is not None)
     if season is not None:
         best = decision.shipped if decision.promoted else winner.algorithm.name
         notes = (*notes, told(season, training, found, {**scores, **naive}, candidate=best))
         gain = found.gain(best, over=season.called, metric=metric)
         decision = out_of_season(decision, gain, season, instead=instead, champion=name is not None)
+    kept = kept_back(decision, steady, instead=instead, champion=name is not None)
+    without = decision.shipped if kept is not decision else ""
     digest = champion.digest if champion else None
     notes = (*notes, *as_it_is(training, baseline))
-    return Contest(models, roles, found, decision, digest, notes, scores, steady)
+    return Contest(models, roles, found, kept, digest, notes, scores, steady, without)
 
 
 def outer_fold(training: Training, searched: Sequence[Searched]) -> OuterFold:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -22,6 +23,7 @@ from headrace.spec.model import Target
 from ray_tasks.scored import score_columns, score_fields
 
 _INTERVAL = pa.field("_interval", pa.date32())
+_REASON, _SCORING = pa.field("_reason", pa.string()), pa.field("_scoring", pa.int64())
 _HELD = 4  # models and table versions that a worker keeps from task to task
 
 
@@ -40,6 +42,7 @@ class Task:
         files: Their data files.
         score_version: Goes into the fingerprint of the scores.
         run: Name of the run.
+        scoring: Which scoring of the interval it is, from 1.
         compiled: Whether trees of LightGBM are compiled; see `headrace.models.compiled`.
     """
 
@@ -53,6 +56,7 @@ class Task:
     files: tuple[DataFile, ...]
     score_version: int
     run: str
+    scoring: int = 1
     compiled: bool = False
 
 
@@ -64,31 +68,44 @@ class Predicted:
         read: Rows read.
         scored: Rows in `scores`.
         refused: Rows in `refusals`.
+        held: Rows in `holds`.
         fingerprint: Of the scores.
         scores: Staged file of scores.
         refusals: Staged file of refused rows, if there are any.
+        holds: Staged file of predictions that a person should look at before they are scores, if
+            there are any.
         beyond: Features that leave the range of training.
-        held: Scores so far from recent targets that a person should look at them.
     """
 
     read: int
     scored: int
     refused: int
+    held: int
     fingerprint: str
     scores: StagedFile
     refusals: StagedFile | None
+    holds: StagedFile | None
     beyond: tuple[Beyond, ...] = ()
-    held: int = 0
 
 
-def schemas(gold: pa.Schema, key: tuple[str, ...], target: Target) -> tuple[pa.Schema, pa.Schema]:
-    """The schemas of scores and of refused rows, partition column included."""
+class Schemas(NamedTuple):
+    """The columns of what a scoring leaves, partition column included."""
+
+    scores: pa.Schema
+    refused: pa.Schema
+    held: pa.Schema
+
+
+def schemas(gold: pa.Schema, key: tuple[str, ...], target: Target) -> Schemas:
+    """The columns of scores, of refused rows of features, and of held scores."""
     stamps = [pa.field(name, pa.string()) for name in ("_model", "_fingerprint", "_run")]
-    scores = score_fields(target.task, gold.field(target.name))
+    scores = [*(gold.field(name) for name in key)]
+    scores += score_fields(target.task, gold.field(target.name))
     refused = [field for field in gold if field.name not in {"_interval", "_fingerprint"}]
-    return (
-        pa.schema([*(gold.field(name) for name in key), *scores, *stamps, _INTERVAL]),
-        pa.schema([*refused, pa.field("_reason", pa.string()), *stamps, _INTERVAL]),
+    return Schemas(
+        pa.schema([*scores, *stamps, _INTERVAL]),
+        pa.schema([*refused, _REASON, *stamps, _INTERVAL]),
+        pa.schema([*scores, _REASON, _SCORING, *stamps, _INTERVAL]),
     )
 
 
@@ -105,19 +122,22 @@ def predict(task: Task) -> Predicted:
         raise CorruptArtifact(
             message, table=gold.path, hint="`headrace backfill FILE --stale` builds them again"
         )
-    stamps = {
+    stamps: dict[str, Any] = {
         "_model": task.model,
         "_fingerprint": digest(stamp[0], task.score_version),
         "_run": task.run,
+        "_scoring": task.scoring,
     }
-    reasons = refusals(rows, model.encoding.names)
-    sound, unsound = _parted(rows, reasons)
-    predicted, held = model.predict(sound), 0
+    sound, unsound = _parted(rows, refusals(rows, model.encoding.names))
+    predicted = model.predict(sound)
+    waiting = pa.nulls(len(predicted), pa.string())
     recent = model.record.get("target")
     if recent is not None:
-        reasons, held = too_far(predicted, level=recent["level"], reach=recent["reach"])
+        reasons, waiting = too_far(predicted, level=recent["level"], reach=recent["reach"])
         if reasons.null_count < len(reasons):
-            predicted = predicted[pc.is_null(reasons).to_numpy(zero_copy_only=False)]
+            kept = pc.is_null(reasons)
+            predicted = predicted[kept.to_numpy(zero_copy_only=False)]
+            waiting = waiting.filter(kept)
             sound, wild = _parted(sound, reasons)
             unsound = pa.concat_tables([unsound, wild])
     scored = sound.select(task.key)
@@ -125,21 +145,23 @@ def predict(task: Task) -> Predicted:
     told = score_columns(predicted, model, target)
     for field, column in zip(score_fields(task.target.task, target), told, strict=True):
         scored = scored.append_column(field, column)
-    lake = Lake(task.root)
-    of_scores, of_refused = schemas(gold.schema, task.key, task.target)
+    scored, held = _parted(scored, waiting)
+    lake, columns = Lake(task.root), schemas(gold.schema, task.key, task.target)
+
+    def staged(table: Path, rows: pa.Table, schema: pa.Schema) -> StagedFile:
+        return _staged(table, rows, stamps, schema, task.day)
+
+    refused_to, held_to = lake.refused(task.pipeline), lake.held(task.pipeline)
     return Predicted(
         read=rows.num_rows,
         scored=scored.num_rows,
         refused=unsound.num_rows,
+        held=held.num_rows,
         fingerprint=stamps["_fingerprint"],
-        scores=_staged(lake.scores(task.pipeline), scored, stamps, of_scores, task.day),
-        refusals=(
-            _staged(lake.refused(task.pipeline), unsound, stamps, of_refused, task.day)
-            if unsound.num_rows
-            else None
-        ),
+        scores=staged(lake.scores(task.pipeline), scored, columns.scores),
+        refusals=staged(refused_to, unsound, columns.refused) if unsound.num_rows else None,
+        holds=staged(held_to, held, columns.held) if held.num_rows else None,
         beyond=tuple(beyond(sound, model.record.get("ranges", {}))),
-        held=held,
     )
 
 
@@ -152,10 +174,14 @@ def _parted(rows: pa.Table, reasons: pa.Array) -> tuple[pa.Table, pa.Table]:
 
 
 def _staged(
-    table: Path, rows: pa.Table, stamps: dict[str, str], schema: pa.Schema, day: date
+    table: Path, rows: pa.Table, stamps: dict[str, Any], schema: pa.Schema, day: date
 ) -> StagedFile:
     columns = {name: rows.column(name) for name in rows.column_names}
-    columns |= {name: pa.repeat(value, rows.num_rows) for name, value in stamps.items()}
+    columns |= {
+        name: pa.repeat(pa.scalar(value, schema.field(name).type), rows.num_rows)
+        for name, value in stamps.items()
+        if name in schema.names
+    }
     names = [name for name in schema.names if name != _INTERVAL.name]
     written = pa.table(
         [columns[name] for name in names], schema=pa.schema([schema.field(name) for name in names])

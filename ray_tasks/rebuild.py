@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from headrace import held
 from headrace.errors import CorruptArtifact, UsageError
 from headrace.lake import Lake, Table
 from headrace.models import registry
@@ -97,6 +98,7 @@ def rebuild(
     model = _model(lake.root, pipeline.name, model_digest, compile_trees=compile_trees)
     rows = gold.arrow(files=files)
     sound = rows.filter(pc.is_null(refusals(rows, model.encoding.names)))
+    sound = _less(sound, _apart(pipeline, lake, day), names)
     recorded, sound = (_placed(each, names) for each in (recorded, sound))
     if not recorded.select(names).equals(sound.select(names)):
         counts = f"{recorded.num_rows:,} scores and {sound.num_rows:,} rows of features"
@@ -176,6 +178,24 @@ def differing_features(
         wanted = pa.array([_has(row, key) for row in before])
         recorded, again = recorded.filter(wanted), again.filter(wanted)
     return differing(recorded, again, names, columns)
+
+
+def _apart(pipeline: Pipeline, lake: Lake, day: date) -> list[pa.Table]:
+    """The rows of an interval that were refused, or are held, and so are not among its scores."""
+    tables = [lake.refused(pipeline.name)]
+    if day in held.waiting(lake, pipeline.name):
+        tables.append(lake.held(pipeline.name))
+    standing = filter(None, map(Table.if_exists, tables))
+    return [table.arrow(partitions={"_interval": [day]}) for table in standing]
+
+
+def _less(rows: pa.Table, others: Sequence[pa.Table], key: Sequence[str]) -> pa.Table:
+    """The rows whose key none of the others has."""
+    gone = {tuple(row.values()) for each in others for row in each.select(key).to_pylist()}
+    if not gone:
+        return rows
+    kept = [tuple(row.values()) not in gone for row in rows.select(key).to_pylist()]
+    return rows.filter(pa.array(kept, pa.bool_()))
 
 
 def _predicted(pipeline: Pipeline, model: Model, rows: pa.Table, schema: pa.Schema) -> pa.Table:

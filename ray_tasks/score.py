@@ -21,6 +21,7 @@ from headrace.models import registry
 from headrace.models.algorithms.algorithm import Task
 from headrace.models.model import check_features
 from headrace.models.target import Classes
+from headrace.ongoing import Rows
 from headrace.plan import unscored
 from headrace.settings import Settings
 from headrace.spec.model import Pipeline
@@ -44,6 +45,7 @@ class _Interval:
     model: str
     scored: int
     refused: int
+    held: int
 
     @property
     def rows(self) -> int | None:
@@ -63,7 +65,8 @@ def score(
     """Scores intervals, each by the champion as of its moment of prediction.
 
     An interval that has its scores is left as it is, whatever the champion is today. A row with an
-    infinite feature goes to `refused`, with the reason.
+    infinite feature, or of a prediction that cannot be, goes to `refused`, with the reason. One
+    that a person should look at first goes to `held`, until it is released (`headrace.held`).
 
     Args:
         pipeline: Whose features are scored.
@@ -75,7 +78,7 @@ def score(
 
     Raises:
         UsageError: An interval has no features or no champion, or the model is for other features.
-        BalanceError: Rows scored and rows refused are not the rows of an interval; no commit.
+        BalanceError: Rows scored, held and refused are not the rows of an interval; no commit.
         CommitConflict: Another run scored an interval meanwhile; run again.
         EngineLost: Ray went away.
     """
@@ -95,17 +98,24 @@ def score(
         )
     work = _planned(pipeline, lake, gold, scores, due)
     faults.point("score", "after_read")
-    counts = {"read": 0, "scored": 0, "refused": 0}
+    counts = {"read": 0, "scored": 0, "refused": 0, "held": 0}
+    held: dict[str, int] = {}
     tables: dict[str, int] = {}
     outside: dict[str, list[Predicted]] = {}
     with connected(settings):
         tasks = _tasks(pipeline, lake, gold, work, run=run, compiled=settings.compiled_lightgbm)
+        rows = Rows("score", sum(interval.rows or 0 for interval in work))
         for interval, parts in _by_interval(work, _predicted(tasks)):
             _balanced(interval, parts, gold)
             outside.setdefault(interval.model, []).extend(parts)
             tables |= _commit(pipeline, lake, gold, interval, parts)
             for name in counts:
                 counts[name] += sum(getattr(part, name) for part in parts)
+            if waiting := sum(part.held for part in parts):
+                held[interval.day.isoformat()] = waiting
+            rows.advance(sum(part.read for part in parts))
+    if not held:
+        del counts["held"]
     return StageResult(
         name="score",
         subject=pipeline.name,
@@ -114,28 +124,39 @@ def score(
         rows=counts,
         seconds=round(time.monotonic() - started, 3),
         tables=tables,
-        notes=_outside(pipeline, lake, outside),
-        detail={"models": {interval.day.isoformat(): interval.model for interval in work}},
+        notes=(*_outside(pipeline, lake, outside), *_waiting(held)),
+        detail={
+            "models": {interval.day.isoformat(): interval.model for interval in work},
+            **({"held": held} if held else {}),
+        },
     )
 
 
 def _outside(
     pipeline: Pipeline, lake: Lake, outside: Mapping[str, Sequence[Predicted]]
 ) -> tuple[str, ...]:
-    """Lines on features that leave the range their model has seen, and on far predictions."""
+    """Lines on features that leave the range their model has seen."""
     lines: list[str] = []
     hidden = hidden_of(pipeline, f"gold/{pipeline.name}")
     for model, parts in outside.items():
         told = registry.record(lake, pipeline.name, model)
-        found = added([part.beyond for part in parts], rows=sum(part.scored for part in parts))
+        rows = sum(part.scored + part.held for part in parts)
+        found = added([part.beyond for part in parts], rows=rows)
         lines += warnings(masked(found, hidden), algorithm=told["algorithm"])
-        held, rows = (sum(getattr(part, name) for part in parts) for name in ("held", "scored"))
-        if held:
-            lines.append(
-                f"{held:,} of {rows:,} predictions are more than {HELD:.0f} times the range of "
-                f"recent targets away from their median: look at them before they are used"
-            )
     return tuple(lines)
+
+
+def _waiting(held: Mapping[str, int]) -> tuple[str, ...]:
+    """A line on predictions that are held."""
+    if not held:
+        return ()
+    days = list(held)
+    where = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
+    return (
+        f"{sum(held.values()):,} predictions of {where} are held, and not among the scores: they "
+        f"are more than {HELD:.0f} times the range of recent targets away from their median; "
+        "`headrace release` lists them, and a named person releases them",
+    )
 
 
 def main() -> None:
@@ -168,7 +189,7 @@ def _planned(
 ) -> list[_Interval]:
     """Files and model of each interval; the models' features are compared with gold's."""
     aliases = registry.aliases(lake, pipeline.name)
-    refused = Table.if_exists(lake.refused(pipeline.name))
+    beside = [Table.if_exists(of(pipeline.name)) for of in (lake.refused, lake.held)]
     files: dict[date, list[DataFile]] = {day: [] for day in due}
     for file in gold.files:
         if file.partition["_interval"] in files:
@@ -187,7 +208,7 @@ def _planned(
                 hint="`headrace train FILE` makes one; `training.first` says for which day",
             )
         unit = unit_of(pipeline.name, day)
-        before = ((table.recorded(unit) or 0) if table else 0 for table in (scores, refused))
+        before = ((table.recorded(unit) or 0) if table else 0 for table in (scores, *beside))
         planned.append(_Interval(day, tuple(files[day]), alias.model, *before))
     for model in sorted({interval.model for interval in planned}):
         # By the record alone: to load the model takes a second, and is the workers' work.
@@ -220,6 +241,7 @@ def _tasks(
                 files=files,
                 score_version=SCORE_VERSION,
                 run=run,
+                scoring=interval.scored + 1,
                 compiled=compiled,
             )
 
@@ -259,10 +281,13 @@ def _by_interval(
 
 
 def _balanced(interval: _Interval, parts: Sequence[Predicted], gold: Table) -> None:
-    read, out = sum(part.read for part in parts), sum(part.scored + part.refused for part in parts)
+    read = sum(part.read for part in parts)
+    out = sum(part.scored + part.refused + part.held for part in parts)
     expected = read if interval.rows is None else interval.rows
     if not expected == read == out:
-        message = f"{expected} rows in, {read} read, {out} scored or refused on {interval.day}"
+        message = (
+            f"{expected} rows in, {read} read, {out} scored, held or refused on {interval.day}"
+        )
         raise BalanceError(
             message,
             table=gold.path,
@@ -278,13 +303,19 @@ def _balanced(interval: _Interval, parts: Sequence[Predicted], gold: Table) -> N
 def _commit(
     pipeline: Pipeline, lake: Lake, gold: Table, interval: _Interval, parts: Sequence[Predicted]
 ) -> dict[str, int]:
-    """Refused rows first: scores without them would stand for the whole interval."""
+    """What is refused or held first: scores without it would stand for the whole interval."""
     key = pipeline.sources[pipeline.features.rows].key
-    scored, refused = schemas(gold.schema, key, pipeline.target)
+    columns, scores = schemas(gold.schema, key, pipeline.target), lake.scores(pipeline.name)
     refusals = [part.refusals for part in parts if part.refusals is not None]
-    work = [(lake.scores(pipeline.name), [part.scores for part in parts], scored, interval.scored)]
-    if refusals or interval.refused:
-        work.insert(0, (lake.refused(pipeline.name), refusals, refused, interval.refused))
+    holds = [part.holds for part in parts if part.holds is not None]
+    beside = (
+        (lake.refused(pipeline.name), refusals, columns.refused, interval.refused),
+        (lake.held(pipeline.name), holds, columns.held, interval.held),
+    )
+    work = [
+        *(each for each in beside if each[1] or each[3]),
+        (scores, [part.scores for part in parts], columns.scores, interval.scored),
+    ]
     told = {"gold": gold.version, "model": interval.model, "rows": sum(p.scored for p in parts)}
     tables = {}
     for table, files, schema, before in work:
@@ -296,8 +327,8 @@ def _commit(
             partition_by=("_interval",),
             replace=[("_interval", "=", interval.day.isoformat())] if before else None,
             recorded=before,
-            # Scores that another run has made meanwhile stand; refusals belong to their scores.
-            repeatable=bool(before) or table == lake.refused(pipeline.name),
+            # Scores that another run has made meanwhile stand; what is beside them belongs to them.
+            repeatable=bool(before) or table != scores,
             metadata={"headrace": json.dumps(told)},
         )
         tables[f"{table.parent.name}/{table.name}"] = committed.version

@@ -21,12 +21,13 @@ from headrace.evaluation import history
 from headrace.evaluation.audit.gold import audit_gold
 from headrace.evaluation.audit.judgement import Judgement
 from headrace.evaluation.inspection.ranges import ranges
-from headrace.evaluation.inspection.stability import of_targets
+from headrace.evaluation.inspection.stability import Verdict, of_targets
 from headrace.evaluation.nested import estimate
 from headrace.lake import Lake
 from headrace.models import candidates, provenance, registry
 from headrace.models.algorithms import baselines, named
 from headrace.models.algorithms.algorithm import Algorithm, Parameters, Task
+from headrace.models.model import Model
 from headrace.models.registry import Alias
 from headrace.settings import Settings
 from headrace.spec.model import Pipeline
@@ -132,6 +133,7 @@ def train(
     if met.steady is not None:
         found["stability"] = met.steady.to_json()
     more = {
+        **({"held": met.unsteady} if met.unsteady else {}),
         "selection": selected.to_json(),
         **({"nested": estimate(outer, metric=pipeline.training.metric)} if outer else {}),
         **({"inspection": found} if found else {}),
@@ -302,8 +304,13 @@ def _left_out(examples: Examples) -> tuple[str, ...]:
 def _publish(
     training: Training, lake: Lake, met: Contest, *, result: StageResult, run: str
 ) -> dict[str, int]:
-    """Stores the shipped model and makes it champion, unless it is already."""
+    """Stores the shipped model and makes it champion, unless it is already; and one that is held.
+
+    The latter waits for a person, who releases it (`headrace.held`).
+    """
     model = met.shipped
+    if met.unsteady.get("verdict") == Verdict.HELD:
+        registry.store(lake, met.models[met.kept_back], _record(training, met, result, held=True))
     if model.digest == met.champion:
         return {}
     held = training.aliases.champion(at=training.at)
@@ -323,10 +330,10 @@ def _publish(
     return {"aliases": registry.promote(lake, alias, seen=training.aliases)}
 
 
-def _ranges(training: Training, met: Contest) -> dict[str, list[float]]:
-    """The ranges that the shipped model has seen, for scoring to hold its rows against."""
+def _ranges(training: Training, model: Model) -> dict[str, list[float]]:
+    """The ranges that a model has seen, for scoring to hold its rows against."""
     rows = training.examples.of(training.examples.parts.train)
-    return ranges(rows, met.shipped.encoding.names)
+    return ranges(rows, model.encoding.names)
 
 
 def _target(training: Training) -> dict[str, dict[str, float]]:
@@ -338,17 +345,22 @@ def _target(training: Training) -> dict[str, dict[str, float]]:
     return {"target": {"level": level, "reach": reach}}
 
 
-def _record(training: Training, met: Contest, result: StageResult) -> dict[str, Any]:
-    recipe, examples = met.shipped.recipe, training.examples
+def _record(
+    training: Training, met: Contest, result: StageResult, *, held: bool = False
+) -> dict[str, Any]:
+    """What is told of the model that is shipped, or of the one that is held."""
+    name = met.kept_back if held else met.decision.shipped
+    model = met.models[name]
+    recipe, examples = model.recipe, training.examples
     return {
         "pipeline": recipe.pipeline,
         "algorithm": recipe.algorithm,
         "parameters": dict(recipe.parameters),
         "seed": recipe.seed,
         "moment": recipe.moment,
-        "role": met.roles[met.decision.shipped],
-        "features": met.shipped.signature,
-        "task": str(met.shipped.classes.task),
+        "role": met.roles[name],
+        "features": model.signature,
+        "task": str(model.classes.task),
         "data": {
             "table": f"gold/{recipe.pipeline}",
             "version": examples.version,
@@ -357,7 +369,7 @@ def _record(training: Training, met: Contest, result: StageResult) -> dict[str, 
         },
         "spec": recipe.spec,
         "rows": dict(result.rows),
-        "ranges": _ranges(training, met),
+        "ranges": _ranges(training, model),
         **_target(training),
         "test": result.detail["test"],
         "gain": result.detail["gain"],

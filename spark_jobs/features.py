@@ -20,6 +20,7 @@ from headrace import command, faults
 from headrace.errors import BalanceError, UsageError
 from headrace.intervals import FeaturesDue, Interval, features_due, gold_unit
 from headrace.lake import Committed, Lake, Table
+from headrace.ongoing import Rows
 from headrace.settings import Settings
 from headrace.spec.model import Pipeline
 from headrace.stage import Outcome, StageResult
@@ -53,6 +54,7 @@ def build(
     gold = lake.gold(pipeline.name)
     recorded = due.recorded
     present: Counter[str] = Counter()
+    progress = Rows("features", sum(each.rows for each in (*due.missing, *again)))
     for intervals, replaces in (
         *((portion, False) for portion in portions(due.missing)),
         *((portion, True) for portion in portions(again)),
@@ -76,6 +78,7 @@ def build(
             if committed.made:  # what was not computed would never be seen
                 present.update(seen.get)
         recorded += 1
+        progress.advance(sum(each.rows for each in intervals))
     notes = empty_features(pipeline, present)
     if due.stale and not stale:
         notes.append(f"{len(due.stale)} stale intervals left as delivered")

@@ -47,6 +47,15 @@ class Lake:
         """Rows of features that could not be scored, with the reason."""
         return self.root / "refused" / pipeline
 
+    def held(self, pipeline: str) -> Path:
+        """Forecasts that wait for a named person, partitioned by `_interval`."""
+        return self.root / "held" / pipeline
+
+    @property
+    def releases(self) -> Path:
+        """Who released what was held, when and why; see `headrace.held`."""
+        return self.root / "releases"
+
     @property
     def files(self) -> Path:
         """The landing files seen, and the batch of each."""

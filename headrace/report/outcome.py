@@ -96,6 +96,8 @@ def sentence(pipeline: Pipeline, records: Records) -> str:
     if scored := done.get(("score", pipeline.name)):
         units = count(len(scored.units), pipeline.interval)
         parts.append(f"{count(scored.rows.get('scored'), 'row')} scored for {units}")
+        if held := scored.rows.get("held"):
+            parts.append(f"{count(held, 'forecast')} held until a person releases them")
     text = "; ".join(parts) or f"{listed(sorted({stage for stage, _ in done}))} done"
     return f"{text[0].upper()}{text[1:]}."
 

@@ -10,6 +10,8 @@ from typing import Any
 
 import jinja2
 
+from headrace import held
+from headrace.errors import CorruptArtifact
 from headrace.lake import Lake
 from headrace.models.algorithms.algorithm import Task
 from headrace.profiles import Profile
@@ -133,6 +135,7 @@ def render(pipeline: Pipeline, lake: Lake, *, run: str, core_hour_price: str | N
             curve_charts=curve_charts(trained.record.result.detail) if trained else [],
             inspection=inspection(trained),
             scores=scored,
+            held=_held(pipeline, lake),
             drift=drift(pipeline, lake, records, trained=trained),
             distributions=distributions(scored, trained, task=pipeline.target.task),
             pairs=pairs(pipeline, lake, [one for one, _ in looked_at], trained=trained),
@@ -161,6 +164,14 @@ def _set_aside(pipeline: Pipeline, records: Records) -> list[tuple[str, list[Any
                 (source, files, [note for note in result.notes if not _repeats(note, files)])
             )
     return [entry for entry in told if entry[1] or entry[2]]
+
+
+def _held(pipeline: Pipeline, lake: Lake) -> list[held.Held]:
+    """What waits for a person; nothing where a table is damaged, which `headrace verify` tells."""
+    try:
+        return held.everything(lake, pipeline.name)
+    except CorruptArtifact:
+        return []
 
 
 def _repeats(note: str, files: list[Any]) -> bool:

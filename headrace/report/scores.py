@@ -130,7 +130,7 @@ def scores(pipeline: Pipeline, lake: Lake, records: Records) -> Scores | None:
 def _unequal(rows: Mapping[str, int]) -> list[str]:
     if not {"read", "scored", "refused"} <= rows.keys():
         return []
-    out = rows["scored"] + rows["refused"]
+    out = rows["scored"] + rows["refused"] + rows.get("held", 0)
     return [] if rows["read"] == out else [f"{rows['read']:,} rows were read and {out:,} came out"]
 
 

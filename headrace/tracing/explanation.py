@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
+from headrace.held import Release, everything, rows_of
 from headrace.intervals import SCORE_VERSION, features_due
 from headrace.lake import Lake, Table, digest
 from headrace.masking import hidden_of, masked
@@ -15,7 +17,7 @@ from headrace.models import registry
 from headrace.models.contributions import Contributions, contributions
 from headrace.spec.model import Pipeline
 from headrace.tracing.behind import Behind, lines_behind
-from headrace.tracing.found import Scored
+from headrace.tracing.found import Scored, equal
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,25 @@ class Passed:
 
 
 @dataclass(frozen=True)
+class HeldScore:
+    """That a score was held.
+
+    Attributes:
+        reason: Why.
+        release: Who released it, if anyone has.
+        published: Whether it is among the scores.
+    """
+
+    reason: str
+    release: Release | None
+    published: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """The same as JSON values, but for the moment."""
+        return {**vars(self), "release": vars(self.release) if self.release else None}
+
+
+@dataclass(frozen=True)
 class Explanation:
     """Everything that is known of one score.
 
@@ -55,6 +76,7 @@ class Explanation:
         features: Names of the features that were used.
         target: Name of the target.
         hidden: Columns whose values are not told.
+        held: Why the score was held, and who released it; None where it was not.
     """
 
     pipeline: str
@@ -68,6 +90,7 @@ class Explanation:
     features: tuple[str, ...]
     target: str
     hidden: frozenset[str]
+    held: HeldScore | None = None
 
     @property
     def key(self) -> dict[str, Any]:
@@ -98,6 +121,7 @@ class Explanation:
             },
             "gold_version": scored.gold_version,
             "fingerprint": values["_fingerprint"],
+            "held": self.held.to_json() if self.held else None,
             "unchanged_since": self.unchanged,
             "features": [
                 {
@@ -146,14 +170,14 @@ def explain(
     """
     model = registry.load(lake, pipeline.name, scored.model)
     behind = tuple(lines_behind(pipeline, lake, scored, most=most, show_pii=show_pii))
-    held = [a for a in registry.promotions(lake, pipeline.name) if a.model == scored.model]
+    since = [a.moment for a in registry.promotions(lake, pipeline.name) if a.model == scored.model]
     names = pipeline.features.names
     used = [name for name in names if name in scored.features.schema.names]
     return Explanation(
         pipeline=pipeline.name,
         scored=scored,
         record=model.record,
-        since=held[0].moment.isoformat() if held else None,
+        since=since[0].isoformat() if since else None,
         added=contributions(model, scored.features),
         behind=behind,
         checks=tuple(_checks(lake, behind)),
@@ -161,7 +185,21 @@ def explain(
         features=tuple(used),
         target=pipeline.target.name,
         hidden=frozenset() if show_pii else hidden_of(pipeline, f"gold/{pipeline.name}"),
+        held=_held(pipeline, lake, scored),
     )
+
+
+def _held(pipeline: Pipeline, lake: Lake, scored: Scored) -> HeldScore | None:
+    rows = rows_of(lake, pipeline.name, day=scored.interval)
+    if rows is None:
+        return None
+    kinds = rows.schema
+    mine = equal(rows, {k: pa.scalar(v, kinds.field(k).type) for k, v in scored.key.items()})
+    unit = scored.interval.isoformat()
+    known = [each for each in everything(lake, pipeline.name) if each.unit == unit]
+    if not (mine.num_rows and known):
+        return None
+    return HeldScore(mine["_reason"][0].as_py(), known[0].release, known[0].published)
 
 
 def _is_unchanged(pipeline: Pipeline, lake: Lake, scored: Scored) -> bool:

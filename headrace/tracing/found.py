@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from headrace import held
 from headrace.errors import CorruptArtifact, UsageError
 from headrace.intervals import SCORE_VERSION
 from headrace.lake import DataFile, Lake, Table, application_id, digest
@@ -29,7 +30,7 @@ class Scored:
     Attributes:
         key: Column of the key -> value.
         interval: The day.
-        row: The row of scores, all columns.
+        row: The row of scores, all columns; or of what is held.
         features: The row of gold, all columns; a table of one row.
         gold_version: Of the table that holds them.
         committed: The commit of the score, where the log still tells of it.
@@ -41,6 +42,11 @@ class Scored:
     features: pa.Table
     gold_version: int
     committed: Event | None
+
+    @property
+    def is_held(self) -> bool:
+        """Whether it waits for a person, and is not among the scores."""
+        return "_reason" in self.row
 
     @property
     def model(self) -> str:
@@ -71,7 +77,7 @@ def find(
         raise UsageError(message, lake=lake.root, hint="`headrace run` makes them")
     key = pipeline.sources[pipeline.features.rows].key
     values = _values(given, key, table.schema)
-    rows = matching(table, values, interval=interval)
+    rows = _matching(pipeline, lake, table, values, interval)
     if rows.num_rows == 1:
         row = rows.to_pylist()[0]
         return _with_features(pipeline, lake, row, key)
@@ -112,6 +118,22 @@ def scored_from(
         table=lake.gold(pipeline.name),
         hint="restore its log from a backup; `headrace backfill --stale` scores the day anew",
     )
+
+
+def _matching(
+    pipeline: Pipeline,
+    lake: Lake,
+    table: Table,
+    values: Mapping[str, pa.Scalar],
+    interval: date | None,
+) -> pa.Table:
+    """The scores that have these values; where there are none, those that are held."""
+    rows = matching(table, values, interval=interval)
+    waiting = {} if rows.num_rows else held.waiting(lake, pipeline.name)
+    if not waiting:
+        return rows
+    found = matching(Table(lake.held(pipeline.name)), values, interval=interval)
+    return found.filter(pc.is_in(found[_INTERVAL], pa.array(list(waiting), pa.date32())))
 
 
 def matching(
@@ -215,7 +237,8 @@ def _commit_of(pipeline: Pipeline, lake: Lake, day: date) -> Event | None:
         lake.root, (f"scores/{pipeline.name}",), subject=pipeline.name, unit=day.isoformat()
     )
     unit = application_id(pipeline.name, "score", day.isoformat())
-    mine = [event for event in events if event.unit == unit]
+    # A release adds rows to what was scored, and is no scoring.
+    mine = [event for event in events if event.unit == unit and "released_by" not in event.told]
     return mine[-1] if mine else None
 
 

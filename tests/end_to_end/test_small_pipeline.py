@@ -99,7 +99,7 @@ def from_features(user, one_day_filled):
     """The landing folder is away: these stages have no use for it."""
     landing, away = user.folder / "landing", user.folder / "away"
     landing.rename(away)
-    ran = user.headrace("run", "pipeline.yaml", "--from", "features")
+    ran = user.headrace("run", "pipeline.yaml", "--from", "features", "--json")
     away.rename(landing)
     return ran
 
@@ -357,6 +357,17 @@ def test_a_run_from_a_stage_on_does_the_rest(user, from_features):
     every_day = [TRAINED + timedelta(days=n) for n in range(6)]
     assert days_of(scores) == every_day
     assert scores.num_rows == len(set(scores["id"].to_pylist())) == 6 * PER_DAY
+
+
+def test_a_run_with_json_is_one_document_and_its_progress_goes_elsewhere(user, from_features):
+    told = json.loads(from_features.out)
+    assert len(from_features.out.splitlines()) == 1
+    assert (told["pipeline"], told["outcome"]) == ("rides", "done")
+    stages = {each["name"]: each for each in told["stages"]}
+    assert list(stages) == ["features", "train", "score"]
+    assert stages["score"]["rows"]["scored"] > 0
+    assert told["page"] == user.lake.report(told["run"]).as_posix()
+    assert "next: `headrace report --open` shows the page" in from_features.err
 
 
 def test_targets_that_became_known_are_filled_in(user, from_features):

@@ -210,7 +210,7 @@ def score(pipeline: Pipeline, lake: Lake, model: str, gold: pa.Schema) -> None:
     commit(
         lake.scores("rides"),
         [predict(work).scores],
-        schema=schemas(gold, ("id",), pipeline.target)[0],
+        schema=schemas(gold, ("id",), pipeline.target).scores,
         unit=application_id("rides", "score", DAY.isoformat()),
         partition_by=["_interval"],
         metadata={"headrace": f'{{"gold": {table.version}}}'},

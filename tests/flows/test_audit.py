@@ -13,6 +13,7 @@ def test_a_leak_exits_1_and_shows_the_lines_that_would_allow_it(headrace, gold):
     assert "leak perfect_feature: line alone tells the target nearly perfectly" in words
     assert '- {leak: perfect_feature, columns: [line], reason: "..."}' in words
     assert "1 found, 1 not allowed" in words
+    assert out.splitlines()[-1].startswith("next: mend or allow each")
 
 
 def test_an_allowed_leak_exits_0_and_tells_the_reason(headrace, gold, folder):
@@ -23,6 +24,7 @@ def test_an_allowed_leak_exits_0_and_tells_the_reason(headrace, gold, folder):
     code, out, _ = headrace("audit", "--moment", "2014-01-04")
     assert code == 0
     assert "allowed: it is a test" in out
+    assert out.splitlines()[-1].startswith("next: `headrace train pipeline.yaml`")
 
 
 def test_a_clean_gold_exits_0_also_for_programs(headrace, gold):

@@ -27,7 +27,6 @@ def test_a_wrong_file_is_hr_101(headrace, folder):
         (["rnu"], "No such command 'rnu'"),
         (["quarantine", "show", "rdies"], "no source 'rdies' in this lake"),
         (["history", "rides"], "there is no lake here"),
-        (["features", "--json"], "--json shows rows of a sample"),
         (["export", "pipeline.yaml", "m.onnx"], "no model yet"),
         (["choose"], "it takes the number of rows and of columns"),
         (["algorithms", "xgbost"], "did you mean 'xgboost'?"),

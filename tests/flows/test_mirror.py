@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -19,6 +20,7 @@ import pytest
 
 from flows import mirror
 from headrace.evaluation import history
+from headrace.lake import Lake
 from headrace.models import registry
 from headrace.models.algorithms import named
 from headrace.models.algorithms.algorithm import Samples
@@ -205,6 +207,30 @@ def test_half_a_run_is_sent_again_as_a_whole(lake, client):
     assert len(left) == 2
     assert {run.info.status for run in left} == {"FINISHED"}
     assert half.info.run_id not in {run.info.run_id for run in left}
+
+
+def test_the_command_tells_what_it_sent_and_where(headrace, folder, client):
+    text = (folder / "pipeline.yaml").read_text().replace("name: rides", "name: told")
+    (folder / "pipeline.yaml").write_text(text)
+    train(Lake(folder / "lake"), "2014-01-10", promoted=True, pipeline="told")
+    code, out, _ = headrace("mirror")
+    assert (code, "mirrored: 2014-01-10" in out) == (0, True)
+    url = client.tracking_uri
+    assert out.splitlines()[-1] == f"next: look at the experiment headrace/told of {url}"
+    told = json.loads(headrace("mirror", "--json")[1])
+    assert told == {"pipeline": "told", "outcome": "already_done", "trainings": []}
+
+
+@pytest.mark.parametrize(
+    ("server", "shown"),
+    [
+        ("https://ada:secret@tracking.example/ml", "https://tracking.example/ml"),
+        ("http://127.0.0.1:5000", "http://127.0.0.1:5000"),
+        ("databricks", "databricks"),
+    ],
+)
+def test_an_address_is_told_without_the_password_in_it(server, shown):
+    assert mirror.without_secret(server) == shown
 
 
 def test_a_server_that_is_down_is_a_note_and_nothing_else(lake, monkeypatch, caplog):

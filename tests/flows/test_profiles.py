@@ -39,6 +39,7 @@ def test_what_was_profiled_is_told_again_without_an_engine(headrace, monkeypatch
     assert "r[ed] 100 %" in words
     assert "already done: version 0 of silver/rides was profiled before" in words
     assert "lake.profile('rides').to_pandas()" in words
+    assert out.splitlines()[-1].startswith("next: ")
 
 
 def test_json_is_the_rows_as_they_are_kept(headrace, kept):

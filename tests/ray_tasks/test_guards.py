@@ -8,9 +8,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from headrace import held
+from headrace.errors import UsageError
 from headrace.lake import Table, application_id, commit, digest, stage_file
+from headrace.models import registry
 from headrace.settings import Settings
 from headrace.spec.model import Pipeline
+from headrace.verify import verify
 from ray_tasks.score import score
 from ray_tasks.train import train
 
@@ -33,6 +37,14 @@ def lags(day, first, *, rows=20):
         table[f"lag_{lag}"] = np.where(broken, 1e6, smooth + rng.normal(0, 1e-4, rows))
     sales = 100 + 10 * np.sin(at / 3) + 4 * np.sin(at / 1.3) + rng.normal(0, 1, rows)
     return pa.table({**table, "sales": sales})
+
+
+def nearly_equal(day, _, *, rows=20):
+    """Two numbers of which sales follow the small difference: one alone moves them far."""
+    rng = np.random.default_rng(day.toordinal())
+    here, between = rng.normal(0, 1, rows), rng.normal(0, 0.01, rows)
+    sales = here + 300 * between + rng.normal(0, 0.5, rows)
+    return pa.table({"here": here, "there": here - between, "sales": sales})
 
 
 def rules(day, _, *, rows=60):
@@ -132,6 +144,8 @@ def test_least_squares_on_collinear_lags_is_not_promoted_and_elastic_net_is(
     assert not decision["promoted"]
     assert decision["shipped"] in {"mean", "median", "best_lookup", "best_column"}
     assert "linear_regression is refused, as it is not steady: with lag_" in decision["sentence"]
+    with pytest.raises(UsageError, match=r"was refused: .* is refused, as it is not steady"):
+        held.named(lake, "flights", detail["held"]["model"])
     pipeline, detail = trained(declared, lake, moment, algorithms=["elastic_net"], **told)
     assert detail["inspection"]["stability"]["verdict"] == "steady"
     assert detail["decision"]["shipped"] == "elastic_net"
@@ -140,6 +154,39 @@ def test_least_squares_on_collinear_lags_is_not_promoted_and_elastic_net_is(
     assert result.rows == {"read": 20, "scored": 19, "refused": 1}
     (refused,) = Table(lake.refused("flights")).arrow().to_pylist()
     assert "times the range of recent targets from their median" in refused["_reason"]
+
+
+def test_a_model_that_is_held_predicts_once_a_named_person_releases_it(
+    lake, declared, days, moment
+):
+    write(lake, days, nearly_equal)
+    pipeline, detail = trained(
+        declared,
+        lake,
+        moment,
+        features=["here", "there"],
+        target={"name": "sales", "of": "arrivals", "value": "delay", "task": "regression"},
+        algorithms=["linear_regression"],
+    )
+    assert detail["held"]["verdict"] == "held"
+    assert not detail["decision"]["promoted"]
+    assert "or have a named person look and release it" in detail["decision"]["sentence"]
+    model = detail["held"]["model"]
+    assert registry.champion(lake, "flights").model == detail["model"] != model
+    what = held.named(lake, "flights", model[:8])
+    now = datetime.now(UTC)
+    held.release(lake, "flights", what, by="Ada Byron", reason="both move together", now=now)
+    champion = registry.champion(lake, "flights")
+    assert (champion.model, champion.moment) == (model, pipeline.at(moment))
+    assert champion.previous == detail["model"]
+    assert champion.decision.endswith("released by Ada Byron: both move together")
+    again = held.named(lake, "flights", model)
+    assert (again.published, again.release.by) == (True, "Ada Byron")
+    assert not held.release(lake, "flights", again, by="Bob", reason="too", now=now)[1]
+    assert len(registry.promotions(lake, "flights")) == 2
+    result = score(pipeline, lake, Settings(lake=lake.root), intervals=[days[WILD]], run="r2")
+    assert set(result.detail["models"].values()) == {model}
+    assert all(finding.state != "fail" for finding in verify(lake.root))
 
 
 def test_a_decision_list_is_met_and_goes_before_a_model_that_it_ties(lake, declared, days, moment):

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -135,7 +136,7 @@ def of_targets(y: Floats) -> tuple[float, float]:
     return level, float(np.ptp(y)) or abs(level) or 1.0
 
 
-def too_far(predicted: Floats, *, level: float, reach: float) -> tuple[pa.Array, int]:
+def too_far(predicted: Floats, *, level: float, reach: float) -> tuple[pa.Array, pa.Array]:
     """Holds predictions of a regression against the targets that were recent at its training.
 
     Args:
@@ -144,18 +145,13 @@ def too_far(predicted: Floats, *, level: float, reach: float) -> tuple[pa.Array,
         reach: Their range.
 
     Returns:
-        Why a prediction is refused, or null for one that is not; and how many of these a person
-        should look at, since they are beyond `HELD` times the range.
+        Why each prediction is refused, or null for one that is not; and why it is held, since it
+        is beyond `HELD` times the range and not refused, or null.
     """
     times = np.abs(predicted - level) / reach
     refused = ~(times <= REFUSED)  # one that is not a number, too
-    held = int((times[~refused] > HELD).sum())
-    reasons = np.full(len(times), None, dtype=object)
-    reasons[refused] = [
-        f"prediction {value:.4g} is {far:,.0f} times the range of recent targets from their median"
-        for value, far in zip(predicted[refused], times[refused], strict=True)
-    ]
-    return pa.array(reasons, pa.string()), held
+    held = (times > HELD) & ~refused
+    return _reasons(predicted, times, refused), _reasons(predicted, times, held)
 
 
 def kept_back(
@@ -172,12 +168,22 @@ def kept_back(
     if found is None or not decision.promoted or found.verdict is Verdict.STEADY:
         return decision
     outcome = "the champion stays" if champion else f"the baseline {instead} is shipped"
+    person = ", or have a named person look and release it" * (found.verdict is Verdict.HELD)
     sentence = (
         f"{decision.shipped} is {found.verdict}, as it is not steady: {found.sentence}. Take an "
-        f"algorithm with a penalty, such as elastic_net, or leave out features that go together: "
-        f"{outcome}."
+        f"algorithm with a penalty, such as elastic_net, or leave out features that go "
+        f"together{person}: {outcome}."
     )
     return replace(decision, promoted=False, shipped=instead, sentence=sentence)
+
+
+def _reasons(predicted: Floats, times: Floats, where: npt.NDArray[np.bool_]) -> pa.Array:
+    told = np.full(len(times), None, dtype=object)
+    told[where] = [
+        f"prediction {value:.4g} is {far:,.0f} times the range of recent targets from their median"
+        for value, far in zip(predicted[where], times[where], strict=True)
+    ]
+    return pa.array(told, pa.string())
 
 
 def _ends(column: pa.ChunkedArray) -> list[pa.Scalar]:

@@ -101,14 +101,15 @@ def test_beyond_ten_times_is_held_and_beyond_a_hundred_refused(times, verdict):
     assert Stability(times, "lag_1", 5.0, 1e3, 9.0, 1.0, 200).verdict == verdict
 
 
-def test_predictions_far_from_recent_targets_are_refused_with_a_reason_or_counted():
+def test_predictions_far_from_recent_targets_are_held_or_refused_with_a_reason():
     predicted = np.array([100.0, 1_150.0, -20_000.0, np.nan])
-    reasons, held = too_far(predicted, level=100.0, reach=100.0)
-    assert (reasons.to_pylist()[:2], held) == ([None, None], 1)
-    assert reasons[2].as_py() == (
+    refused, held = (each.to_pylist() for each in too_far(predicted, level=100.0, reach=100.0))
+    assert (refused[:2], held[0], held[2:]) == ([None, None], None, [None, None])
+    assert refused[2] == (
         "prediction -2e+04 is 201 times the range of recent targets from their median"
     )
-    assert reasons[3].is_valid
+    assert refused[3]
+    assert held[1].startswith("prediction 1150 is 10 times the range of recent targets")
 
 
 def test_a_target_that_does_not_move_has_a_reach_all_the_same():
