@@ -46,6 +46,8 @@ PROPERTIES = {
     "delta.columnMapping.mode": "none",
     # Delta forgets versions after 30 days otherwise, and with them those that models name.
     "delta.enableExpiredLogCleanup": "false",
+    # Readers take the bounds of the first 32 columns only otherwise; ours come last.
+    "delta.dataSkippingNumIndexedCols": "-1",
 }
 
 
@@ -281,7 +283,7 @@ def _replaced(table: Table | None, filters: Sequence[tuple[str, str, Any]] | Non
 
 
 def _with_columns(table: Table, schema: pa.Schema) -> Table:
-    """The table with all columns of a schema; the lock is held."""
+    """The table with all columns of a schema, and our properties; the lock is held."""
     standing, given = Schema.from_arrow(table.schema).fields, Schema.from_arrow(schema).fields
     types = {field.name: field.type for field in standing}
     changed = [
@@ -295,10 +297,13 @@ def _with_columns(table: Table, schema: pa.Schema) -> Table:
             message, table=table.path, hint="give the column another name, or keep its type"
         )
     new = [field for field in given if field.name not in types]
-    if not new:
-        return table
-    table.delta.alter.add_columns(new)
-    return Table(table.path)
+    if new:
+        table.delta.alter.add_columns(new)
+    stated = table.delta.metadata().configuration
+    lacking = {name: value for name, value in PROPERTIES.items() if stated.get(name) != value}
+    if lacking:  # made by an earlier version
+        table.delta.alter.set_table_properties(lacking)
+    return Table(table.path) if new or lacking else table
 
 
 def _named(kind: Any) -> str:  # noqa: ANN401 - delta-rs has no common base of its types

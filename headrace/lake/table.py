@@ -464,9 +464,10 @@ def _data_files(told: pa.Table) -> Iterator[DataFile]:
 
     def under(prefix: str) -> list[dict[str, Any]]:
         columns = {
-            name.removeprefix(prefix): told[name].to_pylist()
-            for name in told.column_names
+            name.removeprefix(prefix): column.to_pylist()
+            for name, column in zip(told.column_names, told.columns, strict=True)
             if name.startswith(prefix)
+            and (prefix == "partition." or column.null_count < told.num_rows)
         }
         if not columns:
             return [{}] * told.num_rows

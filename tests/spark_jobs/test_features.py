@@ -134,6 +134,17 @@ def test_building_again_writes_no_version(built):
     assert Table(built.lake.gold("trips")).version == version
 
 
+def test_many_columns_are_no_reason_to_build_again(built):
+    """Delta's readers take the bounds of the first 32 columns alone, unless a table says so."""
+    shutil.rmtree(built.lake.gold("trips"))
+    many = ", ".join(f"km_{number}: km + {number}" for number in range(40))
+    built.declare(("km: km}", f"km: km, {many}}}"))
+    assert built.build().outcome == "done"
+    due = features_due(built.pipeline, built.lake)
+    assert (due.missing, due.unlabelled, due.stale, len(due.current)) == ((), (), (), 2)
+    assert built.build().outcome == "already_done"
+
+
 def test_rows_published_after_the_decision_wait_for_the_next_one(built):
     from spark_jobs import features
 

@@ -7,6 +7,7 @@ import pytest
 
 from headrace.errors import CorruptArtifact
 from headrace.lake import Table, append
+from headrace.lake.history import broken_seals
 
 ROW = pa.table({"id": [1]})
 
@@ -70,3 +71,23 @@ def test_a_log_that_was_replaced_by_another_is_opened_again(tmp_path):
     (tmp_path / "other").rename(tmp_path / "rows")
     opened = Table.if_exists(tmp_path / "rows")
     assert (opened.recorded("u1"), opened.recorded("u2")) == (None, 1)
+
+
+def test_bounds_are_told_of_columns_beyond_the_thirty_second(tmp_path):
+    wide = pa.table({**{f"c{number}": [1.0] for number in range(40)}, "_fingerprint": ["a"]})
+    table = tmp_path / "rows"
+    for number in range(102):  # by a checkpoint, too
+        append(table, wide, unit=f"u{number}")
+    assert {file.least["_fingerprint"] for file in Table(table).files} == {"a"}
+    assert {file.greatest["c39"] for file in Table(table).files} == {1.0}
+
+
+def test_a_table_of_before_is_given_what_tells_of_all_columns(tmp_path):
+    wide = pa.table({**{f"c{number}": [1.0] for number in range(40)}, "_batch": ["a"]})
+    table = tmp_path / "rows"
+    append(table, wide, unit="u1")
+    Table(table).delta.alter.set_table_properties({"delta.dataSkippingNumIndexedCols": "32"})
+    assert Table(table).files[0].batch is None
+    append(table, wide, unit="u2")
+    assert [file.batch for file in Table(table).files] == ["a", "a"]
+    assert broken_seals(table) == []
