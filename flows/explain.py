@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table as Grid
 
 from flows.keys import Interval, Words, asked
-from flows.options import OUT, AsJson, LakeFolder, emit, next_step, settings_of
+from flows.options import OUT, AsJson, LakeFolder, ShowPii, emit, next_step, settings_of
 from headrace.errors import UsageError
 
 if TYPE_CHECKING:
@@ -29,10 +29,7 @@ def explain(
     ] = 3,
     lake: LakeFolder = None,
     as_json: AsJson = False,
-    show_pii: Annotated[
-        bool,
-        typer.Option("--show-pii", help="Show what is marked `pii`, and what is made of it."),
-    ] = False,
+    show_pii: ShowPii = False,
 ) -> None:
     """Tells where a score comes from: model, features and what each adds, raw lines, checks.
 

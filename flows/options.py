@@ -43,6 +43,10 @@ AsJson = Annotated[
     bool, typer.Option("--json", help="One JSON document, for scripts; messages go to stderr.")
 ]
 
+ShowPii = Annotated[
+    bool, typer.Option("--show-pii", help="Show what is marked `pii`, and what is made of it.")
+]
+
 
 def emit(document: Any) -> None:  # noqa: ANN401  # any JSON value
     """Writes one JSON document to stdout: dates as texts, and no number that JSON has not."""

@@ -11,7 +11,7 @@ import typer
 from rich.markup import escape
 
 from flows.keys import Asked, Interval, Words, asked
-from flows.options import ERR, OUT, AsJson, LakeFolder, emit, next_step, settings_of
+from flows.options import ERR, OUT, AsJson, LakeFolder, ShowPii, emit, next_step, settings_of
 from flows.progress import counting
 from headrace.errors import ScoreDiffers, UsageError
 
@@ -39,14 +39,17 @@ def rebuild(
     ] = False,
     lake: LakeFolder = None,
     as_json: AsJson = False,
+    show_pii: ShowPii = False,
 ) -> None:
     """Computes scores again from the recorded model and features; exit code 4 if a bit differs.
 
     Without `--features` the features are those that stand in gold, and no engine is started.
+    Values of columns that the pipeline marks `pii` are hidden.
 
     Example: `headrace rebuild pipeline.yaml --all --interval 2013-12-01`
     """
     from headrace.lake import Lake
+    from headrace.masking import hidden_of
     from headrace.spec import load
     from ray_tasks.rebuild import rebuild as rebuilt
 
@@ -65,6 +68,9 @@ def rebuild(
     if features:
         differing += _features_again(pipeline, place, settings, found, key)
     rows = sum(again.rows for again in found)
+    if not show_pii:
+        hidden = hidden_of(pipeline, f"gold/{pipeline.name}")
+        differing = [each.without(hidden) for each in differing]
     if as_json:
         emit(_document(found, differing, features=features))
     else:

@@ -5,7 +5,7 @@ By the code that scores, in this process: Ray is not started.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 from headrace import held
 from headrace.errors import CorruptArtifact, UsageError
 from headrace.lake import Lake, Table
+from headrace.masking import masked
 from headrace.models import registry
 from headrace.models.compiled import compiled
 from headrace.models.encoding import refusals
@@ -45,6 +46,12 @@ class Differing:
     column: str
     recorded: Any  # a cell of any type
     again: Any
+
+    def without(self, hidden: Collection[str]) -> Differing:
+        """The same with the mask in place of what is hidden."""
+        cells = {self.column: self.recorded}, {self.column: self.again}
+        recorded, again = (masked(each, hidden)[self.column] for each in cells)
+        return Differing(masked(self.key, hidden), self.column, recorded, again)
 
 
 @dataclass(frozen=True)

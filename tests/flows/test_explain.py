@@ -130,6 +130,19 @@ def test_a_score_that_is_off_by_one_bit_exits_4_and_is_named(headrace, score_is_
     assert code == 0
 
 
+def test_the_marked_key_of_a_score_that_is_off_is_hidden(folder, headrace, score_is_off):
+    score_is_off()
+    text = (folder / "pipeline.yaml").read_text()
+    path = "    path: landing/rides/*.csv\n"
+    (folder / "pipeline.yaml").write_text(text.replace(path, f"{path}    pii: [id]\n"))
+    code, out, _ = headrace("rebuild", "--all")
+    assert code == 4
+    assert f"id={MASK}: score was" in out
+    assert "id=4" not in out
+    code, out, _ = headrace("rebuild", "--all", "--show-pii")
+    assert "id=4: score was" in out
+
+
 @pytest.mark.parametrize("words", [[], ["id=4", "--all"], ["--all", "--interval", "2014-02-01"]])
 def test_rebuild_asks_for_a_key_or_for_all(headrace, scored, words):
     scored()
