@@ -10,8 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from headrace.models.algorithms.algorithm import Samples
 
 if TYPE_CHECKING:
@@ -50,6 +48,7 @@ def sparse_logistic(
         max_iter: Steps at most.
         tol: How far the gradient, of the mean loss, may be from that of a minimum.
     """
+    import numpy as np
     from scipy.optimize import minimize  # type: ignore[import-untyped]  # it ships no types
 
     labels, codes = np.unique(train.y, return_inverse=True)
@@ -84,6 +83,8 @@ def sparse_logistic(
 
 def _loss(margins: Floats, codes: Integers, share: Floats) -> tuple[float, Floats]:
     """The weighted log loss, and its slope by the margins."""
+    import numpy as np
+
     if margins.shape[1] == 1:
         sign = np.where(codes == 1, 1.0, -1.0)
         rest = sign * margins[:, 0]
