@@ -85,7 +85,8 @@ def test_an_engine_that_does_not_fit_an_algorithm_is_told_with_what_it_fits(tmp_
     told = problems_of(text, tmp_path, monkeypatch)
     assert [line.partition(" ")[2] for line in told] == [
         "training.engines.lightgbm: spark does not fit lightgbm: its engine is ray_train; "
-        "spark fits elastic_net, lasso, linear_regression, logistic_regression, ridge",
+        "spark fits decision_tree, elastic_net, lasso, linear_regression, logistic_regression, "
+        "naive_bayes, ridge",
         "training.engines.logistic_regresion: no algorithm 'logistic_regresion'; "
         "did you mean 'logistic_regression'?",
     ]
