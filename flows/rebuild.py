@@ -68,9 +68,8 @@ def rebuild(
     if features:
         differing += _features_again(pipeline, place, settings, found, key)
     rows = sum(again.rows for again in found)
-    if not show_pii:
-        hidden = hidden_of(pipeline, f"gold/{pipeline.name}")
-        differing = [each.without(hidden) for each in differing]
+    hidden = frozenset() if show_pii else hidden_of(pipeline, f"gold/{pipeline.name}")
+    differing = [each.without(hidden) for each in differing]
     if as_json:
         emit(_document(found, differing, features=features))
     else:

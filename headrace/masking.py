@@ -121,9 +121,8 @@ def _made_of_marked(pipeline: Pipeline) -> Iterator[str]:
 
 def masked(row: Mapping[str, Any], hidden: Collection[str]) -> dict[str, Any]:
     """A row with the mask in place of what is hidden; nulls stay."""
-    return {
-        name: MASK if name in hidden and value is not None else value for name, value in row.items()
-    }
+    mask = Mask(frozenset(hidden))
+    return {name: mask.value(name, value) for name, value in row.items()}
 
 
 def recorded(lake: Lake, source: str) -> Mask:

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from headrace import held
 from headrace.errors import CorruptArtifact, UsageError
 from headrace.lake import Lake, Table
-from headrace.masking import masked
+from headrace.masking import Mask, masked
 from headrace.models import registry
 from headrace.models.compiled import compiled
 from headrace.models.encoding import refusals
@@ -49,8 +49,8 @@ class Differing:
 
     def without(self, hidden: Collection[str]) -> Differing:
         """The same with the mask in place of what is hidden."""
-        cells = {self.column: self.recorded}, {self.column: self.again}
-        recorded, again = (masked(each, hidden)[self.column] for each in cells)
+        mask = Mask(frozenset(hidden))
+        recorded, again = (mask.value(self.column, each) for each in (self.recorded, self.again))
         return Differing(masked(self.key, hidden), self.column, recorded, again)
 
 

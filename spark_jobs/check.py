@@ -228,7 +228,7 @@ def balance(rows: DataFrame, lake: Lake, name: str, *, batch: str) -> Balance:
             for label, where in (("silver", kept), ("quarantine", bad), ("duplicates", repeated))
         )
     ).collect()[0]
-    read = Table(lake.bronze(name)).rows_by_batch([batch])[batch]
+    read = Table.at(lake.bronze(name)).rows_by_batch([batch])[batch]
     found = Balance(
         read=read, silver=row["silver"], quarantine=row["quarantine"], duplicates=row["duplicates"]
     )

@@ -60,7 +60,7 @@ def read(
         CorruptArtifact: A data file is missing, or is not the one that was committed.
     """
     limits = {**(bounds or {}), **({"_batch": (batch, batch)} if batch else {})}
-    return _rows(spark, _opened(table, version), limits)
+    return _rows(spark, Table.at(table, version), limits)
 
 
 def read_near(
@@ -78,7 +78,7 @@ def read_near(
     Raises:
         CorruptArtifact: A data file is missing, or is not the one that was committed.
     """
-    opened = _opened(table, version)
+    opened = Table.at(table, version)
     if len(opened.files) <= _FEW_FILES:
         return _rows(spark, opened, {})
     ends = [F.struct(F.min(column), F.max(column)).alias(column) for column in key]
@@ -88,11 +88,6 @@ def read_near(
     if any(None in pair for pair in bounds.values()):
         return _rows(spark, opened, {}).limit(0)
     return _rows(spark, opened, bounds)
-
-
-def _opened(table: Path, version: int | None) -> Table:
-    newest = Table.if_exists(table)
-    return newest if newest and version in {None, newest.version} else Table(table, version)
 
 
 def _rows(spark: SparkSession, table: Table, bounds: Mapping[str, tuple[Any, Any]]) -> DataFrame:

@@ -86,7 +86,7 @@ def build(
         rows = relabelled(
             spark, lake, pipeline=pipeline, intervals=labels_only, versions=due.versions
         )
-        standing = _rows_of(Table(gold))  # a late row of the day waits until it is built again
+        standing = _rows_of(Table.at(gold))  # a late row of the day waits until it is built again
         _commit(
             rows,
             lake,

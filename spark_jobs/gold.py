@@ -73,7 +73,7 @@ class Silver:
 
     def size(self, name: str) -> int:
         """How many rows a source has, as its log tells."""
-        files = Table(self.lake.silver(name), self.versions.get(name)).files
+        files = Table.at(self.lake.silver(name), self.versions.get(name)).files
         return sum(file.rows or 0 for file in files)
 
     def near(self, name: str, others: DataFrame) -> DataFrame:

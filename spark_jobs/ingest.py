@@ -77,7 +77,7 @@ def ingest(
                 raise told from error
             raise
         made = made or committed.made
-        rows += Table(lake.bronze(name)).rows_by_batch([batch.id])[batch.id]
+        rows += Table.at(lake.bronze(name)).rows_by_batch([batch.id])[batch.id]
     return StageResult(
         name="ingest",
         subject=name,

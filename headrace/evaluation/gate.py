@@ -95,6 +95,10 @@ def _reason(metric: Metric, challenger: str, over: str, gain: Interval) -> str:
 def _outcome(promoted: bool, shipped: str, champion: str | None) -> str:
     if promoted:
         return f"{shipped} is the new champion"
-    if champion is not None:
-        return "the champion stays"
-    return f"the baseline {shipped} is shipped until a model beats it"
+    instead = withdrawn(shipped, champion=champion is not None)
+    return instead if champion is not None else f"{instead} until a model beats it"
+
+
+def withdrawn(instead: str, *, champion: bool) -> str:
+    """What happens where a challenger is not promoted: `instead` predicts, champion or baseline."""
+    return "the champion stays" if champion else f"the baseline {instead} is shipped"

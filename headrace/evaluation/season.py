@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from headrace.evaluation.gate import Decision
+from headrace.evaluation.gate import Decision, withdrawn
 from headrace.evaluation.intervals import LEVEL, Interval
 from headrace.evaluation.metrics import Booleans, Floats, Integers, Metric, measured
 from headrace.evaluation.splits import Part, Parts
@@ -152,7 +152,7 @@ def out_of_season(
     """
     if not decision.promoted or gain.above_zero:
         return decision
-    outcome = "the champion stays" if champion else f"the baseline {instead} is shipped"
+    outcome = withdrawn(instead, champion=champion)
     sentence = (
         f"{decision.shipped} does not beat {season.called} by more than noise ({gain.value:+.4g}, "
         f"{LEVEL:.0%} interval {gain.low:+.4g} to {gain.high:+.4g}): {outcome}. Give that value to "

@@ -30,7 +30,8 @@ from filelock import FileLock, Timeout
 from headrace import faults
 from headrace.errors import CommitConflict, HeadraceError, SchemaChanged, UsageError
 from headrace.lake.fingerprint import digest
-from headrace.lake.table import Table, actions_of, footer_digest, partition_folder, partition_texts
+from headrace.lake.log import actions_of
+from headrace.lake.table import Table, footer_digest, partition_folder, partition_texts
 
 _LOCK_TIMEOUT_S = 600.0
 _AGAIN = "run again: what the other run has done is left alone"

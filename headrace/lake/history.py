@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from headrace.lake.commit import SEAL, sealed
-from headrace.lake.table import actions_of
+from headrace.lake.log import actions_of
 
 
 @dataclass(frozen=True)

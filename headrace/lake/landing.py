@@ -40,7 +40,7 @@ _FILES = pa.schema(
         ("seen_at", pa.timestamp("us", "UTC")),
     ]
 )
-_REMEMBERED = ("seen_at", "file", "size", "mtime_ns", "sha256", "columns", "problem", "batch")
+_REMEMBERED = ("file", "size", "mtime_ns", "sha256", "columns", "problem", "batch")
 
 
 @dataclass(frozen=True)
@@ -213,7 +213,7 @@ def _known(lake: Lake, source: str) -> dict[_Key, _Known]:
         return {file.path: _rows_of(table.arrow(files=[file]), source) for file in new}
 
     place = lake.cache / "files" / f"{source}.json"
-    held = remembered.of_each(files, place, fields=len(_REMEMBERED), work=told)
+    held = remembered.of_each(files, place, fields=1 + len(_REMEMBERED), work=told)
     known: dict[_Key, _Known] = {}
     rows = (row for file in files for row in held[file.path])
     for _, name, size, mtime_ns, sha256, columns, problem, batch in sorted(
@@ -234,11 +234,9 @@ def _may_hold(file: DataFile, source: str) -> bool:
 def _rows_of(rows: pa.Table, source: str) -> remembered.Rows:
     """The files of a source that could be opened; others may be readable now, though unchanged."""
     return [
-        [row[name] for name in _REMEMBERED]
-        for each in rows.to_pylist()
-        if (row := each | {"seen_at": each["seen_at"].isoformat(timespec="microseconds")})
-        and row["source"] == source
-        and row["sha256"]
+        [row["seen_at"].isoformat(timespec="microseconds"), *(row[name] for name in _REMEMBERED)]
+        for row in rows.to_pylist()
+        if row["source"] == source and row["sha256"]
     ]
 
 

@@ -7,12 +7,10 @@ is pushed down, since delta-rs loses rows that way where a float is infinite.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property, lru_cache
@@ -26,9 +24,10 @@ import pyarrow.dataset as ds
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 from deltalake import DeltaTable
-from deltalake.exceptions import DeltaError, TableNotFoundError
+from deltalake.exceptions import TableNotFoundError
 
 from headrace.errors import CorruptArtifact, UsageError
+from headrace.lake import log
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,8 +37,6 @@ _VERIFIED = ds.ParquetFileFormat(
     default_fragment_scan_options=ds.ParquetFragmentScanOptions(page_checksum_verification=True)
 )
 _NAMED_DIGEST = re.compile(r"-([0-9a-f]{16})\.zstd\.parquet$")
-_LOG_FILE = re.compile(r"(\d{20})\.(json|checkpoint(?:\.[0-9a-f-]{36})?\.parquet)$")
-_RESTORE_LOG = "restore its folder _delta_log from a backup"
 BATCH_ROWS = 65_536
 _BUFFER = 2**18  # bytes read ahead of a column, where a file is read batch by batch
 _READ_FEATURES = {"timestampNtz"}  # others change what a data file means: some rows are deleted
@@ -89,7 +86,7 @@ class Table:
         self.path = path
         self._refuse_an_emptied_log(version)
         try:
-            with _log_of(path):
+            with log.read(path):
                 self.delta = DeltaTable(path.as_posix(), version=version)
         except TableNotFoundError as error:
             message = "no table here" if version is None else f"no version {version} of this table"
@@ -106,16 +103,16 @@ class Table:
 
     def _refuse_an_emptied_log(self, version: int | None) -> None:
         """A commit file of no bytes, as a full disk leaves it, reads as a commit of nothing."""
-        commits = (file for file in _log_files(self.path, version) if file.suffix == ".json")
+        commits = (file for file in log.files(self.path, version) if file.suffix == ".json")
         emptied = [file.name for file in commits if not file.stat().st_size]
         if emptied:
             message = f"its log has a commit of no bytes: {emptied[0]}"
-            raise CorruptArtifact(message, table=self.path, hint=_RESTORE_LOG)
+            raise CorruptArtifact(message, table=self.path, hint=log.RESTORE)
 
     @staticmethod
     def exists(path: Path) -> bool:
         """Whether a Delta table stands at `path`."""
-        return bool(_log_files(path))
+        return bool(log.files(path))
 
     @classmethod
     def if_exists(cls, path: Path) -> Table | None:
@@ -123,13 +120,24 @@ class Table:
 
         To open one costs some 10 ms, so it is shared for as long as its log stays as it is.
         """
-        log = tuple((file.name, *_marks(file)) for file in _log_files(path))
-        return _newest(path, log) if log else None
+        state = tuple((file.name, *_marks(file)) for file in log.files(path))
+        return _newest(path, state) if state else None
+
+    @classmethod
+    def at(cls, path: Path, version: int | None = None) -> Table:
+        """The table at a version, shared as by `if_exists` where that is the newest.
+
+        Raises:
+            UsageError: No table, or no such version of it, stands there.
+            CorruptArtifact: Its log cannot be read.
+        """
+        newest = cls.if_exists(path)
+        return newest if newest and version in {None, newest.version} else cls(path, version)
 
     @cached_property
     def schema(self) -> pa.Schema:
         """Columns and types, partition columns included."""
-        with _log_of(self.path):
+        with log.read(self.path):
             return pa.schema(self.delta.schema())
 
     @cached_property
@@ -140,7 +148,7 @@ class Table:
     @cached_property
     def files(self) -> tuple[DataFile, ...]:
         """The data files of this version, sorted by path; read from the log alone."""
-        with _log_of(self.path):
+        with log.read(self.path):
             told = pa.table(self.delta.get_add_actions(flatten=True))
         return tuple(sorted(_data_files(told), key=lambda file: file.path))
 
@@ -150,29 +158,7 @@ class Table:
 
         Read from the log at once: delta-rs tells of one id at a time, and reads it for each.
         """
-        found: dict[str, int] = {}
-        files = _log_files(self.path, self.version)
-        commits = [int(file.stem) for file in files if file.suffix == ".json"]
-        if commits and commits != list(range(commits[0], self.version + 1)):
-            message = "its log lacks a commit between two others"
-            raise CorruptArtifact(message, table=self.path, hint=_RESTORE_LOG)
-        for file in files:
-            found |= self._transactions_of(file)
-        return found
-
-    def _transactions_of(self, file: Path) -> dict[str, int]:
-        try:
-            if file.suffix == ".json":
-                lines = actions_of(file, having='"txn"')
-                told = [line["txn"] for line in lines if "txn" in line]
-            else:
-                told = pq.read_table(file, columns=["txn"])["txn"].drop_null().to_pylist()
-            return {str(each["appId"]): int(each["version"]) for each in told}
-        except (OSError, pa.ArrowException, LookupError, TypeError, ValueError) as error:
-            message = f"the table's log cannot be read: {error!r}"
-            raise CorruptArtifact(
-                message, table=self.path, file=file.name, hint=_RESTORE_LOG
-            ) from error
+        return log.transactions(self.path, self.version)
 
     def recorded(self, unit: str) -> int | None:
         """The version recorded for an application transaction id, or None if it never committed."""
@@ -368,28 +354,6 @@ def partition_texts(partition: Mapping[str, object]) -> dict[str, str | None]:
     return {name: None if value is None else str(value) for name, value in partition.items()}
 
 
-def actions_of(commit: Path, *, having: str = "") -> list[dict[str, Any]]:
-    """What one commit of a log holds, line by line.
-
-    Args:
-        commit: A file of the log.
-        having: Only lines with this text.
-
-    Raises:
-        CorruptArtifact: It is not there, or a line is no JSON.
-    """
-    try:
-        return [json.loads(line) for line in commit.read_text().splitlines() if having in line]
-    except (OSError, ValueError) as error:
-        message = f"a commit of the log cannot be read: {error}"
-        raise CorruptArtifact(
-            message,
-            table=commit.parent.parent,
-            file=commit.name,
-            hint="restore it from a backup",
-        ) from error
-
-
 def _hive(value: object) -> str:
     return "__HIVE_DEFAULT_PARTITION__" if value is None else quote(str(value), safe="")
 
@@ -418,45 +382,14 @@ def _footer(path: Path) -> bytes:
         return file.read()
 
 
-@contextmanager
-def _log_of(path: Path) -> Iterator[None]:
-    """Names what delta-rs says of a log that it cannot read."""
-    try:
-        yield
-    except TableNotFoundError:
-        raise
-    except BaseException as error:
-        # Its parser panics on some garbled checkpoints, and a panic is not an `Exception`.
-        if not isinstance(error, DeltaError) and type(error).__name__ != "PanicException":
-            raise
-        message = f"the table's log cannot be read: {error}"
-        raise CorruptArtifact(message, table=path, hint=_RESTORE_LOG) from error
-
-
 @lru_cache(maxsize=64)
-def _newest(path: Path, _log: tuple[object, ...]) -> Table:
+def _newest(path: Path, _state: tuple[object, ...]) -> Table:
     return Table(path)
 
 
 def _marks(file: Path) -> tuple[int, int, int]:
     stat = file.stat()
     return stat.st_size, stat.st_mtime_ns, stat.st_ino
-
-
-def _log_files(path: Path, version: int | None = None) -> list[Path]:
-    """What a version is read from, in order: the parts of the newest checkpoint, later commits."""
-    try:
-        names = sorted(os.listdir(path / "_delta_log"))  # noqa: PTH208 - a path of each costs more
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    found = [(name, int(match[1]), match[2]) for name in names if (match := _LOG_FILE.match(name))]
-    found = [each for each in found if version is None or each[1] <= version]
-    start = max((number for _, number, kind in found if kind != "json"), default=-1)
-    return [
-        path / "_delta_log" / name
-        for name, number, kind in found
-        if (number > start if kind == "json" else number == start)
-    ]
 
 
 def _data_files(told: pa.Table) -> Iterator[DataFile]:

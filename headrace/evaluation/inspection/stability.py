@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from headrace.evaluation.gate import Decision
+from headrace.evaluation.gate import Decision, withdrawn
 from headrace.evaluation.inspection.figures import plain
 from headrace.evaluation.metrics import Floats
 from headrace.models.model import Model
@@ -167,7 +167,7 @@ def kept_back(
     """
     if found is None or not decision.promoted or found.verdict is Verdict.STEADY:
         return decision
-    outcome = "the champion stays" if champion else f"the baseline {instead} is shipped"
+    outcome = withdrawn(instead, champion=champion)
     person = ", or have a named person look and release it" * (found.verdict is Verdict.HELD)
     sentence = (
         f"{decision.shipped} is {found.verdict}, as it is not steady: {found.sentence}. Take an "
