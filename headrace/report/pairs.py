@@ -120,20 +120,12 @@ def correlations(values: Floats) -> tuple[Floats, Integers]:
     Returns:
         Columns by columns: the correlation, NaN where a column does not vary; and the rows.
     """
+    import pandas as pd
+
     known = np.isfinite(values)
-    counts = known.sum(axis=0)
-    centres = np.where(known, values, 0.0).sum(axis=0) / np.maximum(counts, 1)
-    spread = np.where(known, values - centres, 0.0)
-    spread /= np.maximum(np.abs(spread).max(axis=0, initial=0.0), 1e-300)  # squares have a place
-    held = known.astype(np.float64)
-    rows = held.T @ held
-    with np.errstate(divide="ignore", invalid="ignore"):
-        total, squares = spread.T @ held, (spread**2).T @ held
-        shared = spread.T @ spread - total * total.T / rows
-        own = squares - total**2 / rows
-        found = shared / np.sqrt(own * own.T)
-    found[~(np.minimum(own, own.T) > 1e-12 * rows)] = np.nan
-    return np.clip(found, -1.0, 1.0), rows.astype(np.int64)
+    found = pd.DataFrame(np.where(known, values, np.nan)).corr().to_numpy()
+    held = known.astype(np.int64)
+    return found, held.T @ held
 
 
 def _some(files: Sequence[DataFile]) -> list[DataFile]:
