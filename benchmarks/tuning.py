@@ -1,4 +1,4 @@
-"""Measures what a search costs beside its fits: Ray Tune as the platform uses it, and plain Optuna.
+"""Measures what a search costs beside its fits: the platform's own on Ray, and plain Optuna.
 
     .venv/bin/python -P -m benchmarks.tuning [--rounds 3] [--trials 40] [--rows 20000]
 
@@ -105,11 +105,15 @@ def by_ray(problem: Problem, trials: int, **options: str | float) -> Spent:
     """The platform's own search."""
     from ray_tasks.search import search, shared
     from ray_tasks.tuning import Tuning
+    from ray_tasks.workers import Workers
 
     reference, held = shared(problem)
-    with tempfile.TemporaryDirectory() as folder, spending() as spent:
+    with tempfile.TemporaryDirectory() as folder, spending() as spent, Workers(trials) as workers:
         tuning = Tuning(trials=trials, **options)  # type: ignore[arg-type]  # names of samplers and schedulers
-        (found,) = search(held, reference=reference, tuning=tuning, storage=Path(folder) / "tune")
+        storage = Path(folder) / "search"
+        (found,) = search(
+            held, reference=reference, workers=workers, tuning=tuning, storage=storage
+        )
     spent.useful, spent.best = found.cpu, found.values[Metric.ROC_AUC]
     spent.trials = found.trials
     return spent

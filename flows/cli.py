@@ -360,7 +360,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # Without a server to read them, Prefect's logs would repeat what is told here.
     quiet = "WARNING" if os.environ.get("PREFECT_API_URL") else "CRITICAL"
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", quiet)
-    # An orderly end: Python's own would leave Prefect's temporary server running.
+    # An orderly end: Python's own would leave engines running.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
     as_json = "--json" in (sys.argv[1:] if arguments is None else arguments)
     try:
@@ -378,8 +378,7 @@ def _stop(code: int) -> NoReturn:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # it is on its way already
     ERR.print(_STOPPED)
-    if "prefect" in sys.modules:
-        temporary_server.end()
+    temporary_server.end()
     sys.stdout.flush()
     os._exit(code)  # without a wait for the threads of stages, whose engine is gone
 

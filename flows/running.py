@@ -158,13 +158,13 @@ def _begun(file: Path, request: Request, *, require_promotion: bool) -> Ended:
     with progress(OUT), opened(request) as (execution, other):
         if other is not None and not require_promotion:
             return Ended(request.run, "already_running", str(other))
+        answered = temporary_server.start()
         from prefect import tags
 
         from flows.pipeline import ALREADY_DONE, ALREADY_RUNNING
         from flows.pipeline import pipeline as flow
 
-        if not os.environ.get("PREFECT_API_URL"):
-            temporary_server.in_its_own_session()
+        answered()
         with tags("headrace", request.pipeline.name):
             state = flow(
                 file=str(file),

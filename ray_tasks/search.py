@@ -1,9 +1,8 @@
-"""The search on Ray Tune: trials of all algorithms side by side; nothing is decided here."""
+"""The search on Ray: trials of all algorithms side by side; nothing is decided here."""
 
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -13,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import ray
-from ray import tune
 
 from headrace.errors import EngineLost, TrainingError
 from headrace.evaluation.metrics import Metric
@@ -23,15 +21,10 @@ from ray_tasks.folded import Fold, matrices
 from ray_tasks.journal import Journal
 from ray_tasks.plan import Plan, Point
 from ray_tasks.suggest import Limits, Suggestions
-from ray_tasks.trial import Problem, Trial
+from ray_tasks.trial import Problem
 from ray_tasks.tuning import Tuning
+from ray_tasks.workers import Workers
 
-# No CSV, JSON and TensorBoard files per trial; no tables on the terminal.
-_QUIET = {
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    "RAY_AIR_NEW_OUTPUT": "0",
-    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
-}
 _STORE_SHARE = 0.8  # of the object store, for the matrices
 
 
@@ -96,6 +89,7 @@ def search(
     problem: Problem,
     *,
     reference: ray.ObjectRef[Problem],
+    workers: Workers,
     tuning: Tuning,
     storage: Path,
     starts: Mapping[str, Sequence[Parameters]] | None = None,
@@ -110,8 +104,10 @@ def search(
     Args:
         problem: What to fit, and to judge on.
         reference: The same in the object store, from `shared`.
+        workers: Where trials run.
         tuning: How many trials, and how.
-        storage: Folder for Tune's own files, seen by all nodes; removed afterwards.
+        storage: Folder for estimators that a later rung goes on from, seen by all nodes; removed
+            afterwards.
         starts: Name of an algorithm to points that are tried right after its defaults.
         journal: Results of an earlier search of the same problem; those of this one are added.
         alone: Whether these are all candidates there are; if not, all of them may fail but for one
@@ -138,20 +134,9 @@ def search(
         nodes=_nodes,
         metric=problem.metric,
     )
-    os.environ.update(_QUIET)
-    given = tune.with_parameters(Trial, problem=[reference], memory=tuning.memory)
-    tuner = tune.Tuner(
-        tune.with_resources(given, {"cpu": 1}),
-        tune_config=tune.TuneConfig(
-            search_alg=suggestions,
-            num_samples=-1,  # as many as it suggests
-            reuse_actors=True,
-        ),
-        run_config=tune.RunConfig(name="tune", storage_path=str(storage), verbose=0),
-    )
     try:
-        tuner.fit()
-    except (ray.exceptions.RayError, tune.TuneError) as error:
+        workers.run(suggestions, reference, memory=tuning.memory)
+    except ray.exceptions.RayError as error:
         message = f"the search ended early: {error}"
         raise EngineLost(message, hint="run again") from error
     finally:
@@ -160,7 +145,7 @@ def search(
     for baseline in (True, False) if alone else (True,):
         tried = [each for each in searched if each.algorithm.baseline is baseline]
         if tried and not any(each.values for each in tried):
-            raise _nothing(plans, tuning)  # Tune itself does not raise, whatever becomes of trials
+            raise _nothing(plans, tuning)
     return searched
 
 

@@ -1,4 +1,4 @@
-"""Gives Tune the next trial of all algorithms, and takes what became of it, by way of `plan`."""
+"""Gives the next trial of all algorithms, and takes what became of it, by way of `plan`."""
 
 from __future__ import annotations
 
@@ -8,9 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
-
-from ray.tune.search import Searcher
+from typing import Any, Final, Literal
 
 from headrace.evaluation.metric import Metric
 from ray_tasks.journal import Journal
@@ -26,7 +24,7 @@ _RESULT = (
     "seconds",
     "cpu",
     "error",
-)  # of what Tune hands over
+)  # of what a trial hands over
 _JUDGED = ("values", "error")  # a result that has neither was not begun: the search had ended
 _LOST_NODES = 2  # a trial is started again when its node goes away
 _EARLY_S = 0.3  # before its limit a search begins nothing more, and its trials end themselves
@@ -59,8 +57,11 @@ class Limits:
         return time.time() - self.began
 
 
-class Suggestions(Searcher):
-    """Gives Tune the trials of several plans; while one waits, another goes on.
+FINISHED: Final = "finished"
+
+
+class Suggestions:
+    """Gives the trials of several plans; while one waits, another goes on.
 
     The plan that has had the least time comes first, so that a limit finds each of them tried.
 
@@ -83,7 +84,6 @@ class Suggestions(Searcher):
         nodes: Callable[[], frozenset[str]] = frozenset,
         metric: Metric = Metric.ROC_AUC,
     ) -> None:
-        super().__init__(metric="gain", mode="max")
         self._judged_by = metric
         self._plans, self._limits = plans, limits
         self._states, self._journal, self._nodes = states, journal, nodes
@@ -92,13 +92,17 @@ class Suggestions(Searcher):
         self._again: list[_Started] = []
         self._told = 0.0
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | None:
-        """The next trial as Tune's configuration, None to wait, or FINISHED."""
-        finished = cast("dict[str, Any]", Searcher.FINISHED)  # Ray's own type leaves it out
-        while not self._is_over():
+    @property
+    def left(self) -> float:
+        """Seconds until the search ends; none, and nothing begins any more."""
+        return max(self._limits.end - _EARLY_S - time.time(), 0.0)
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | Literal["finished"] | None:
+        """The next trial, as `trial` takes it; None to wait, or FINISHED."""
+        while self.left:
             started = self._next()
             if started is None:
-                return finished if all(plan.is_done for plan in self._plans) else None
+                return FINISHED if all(plan.is_done for plan in self._plans) else None
             plan, job = started.plan, started.job
             given = (plan.algorithm.name, plan.parameters[job.number])
             shares = list(plan.shares[: job.rung + 1])
@@ -119,13 +123,13 @@ class Suggestions(Searcher):
                 "told": str(self._told_of(started)),
                 "seconds": self._seconds(started),
             }
-        return finished
+        return FINISHED
 
     def on_trial_complete(
         self,
         trial_id: str,
         result: Mapping[str, Any] | None = None,
-        error: bool = False,  # Ray's signature
+        error: bool = False,
     ) -> None:
         """Notes a result; an error, or a gain that is not finite, is a failed trial.
 
@@ -144,7 +148,7 @@ class Suggestions(Searcher):
                     result=told,
                 )
             self._end(plan, job, told)
-        elif self._is_over():
+        elif not self.left:
             plan.stop(job)
         elif self._lost_node(started):
             plan.running.add(job)
@@ -157,16 +161,6 @@ class Suggestions(Searcher):
             )
             plan.end(job, None, seconds=self._limits.elapsed)
         self._tell()
-
-    def set_search_properties(self, *_: object, **__: object) -> bool:
-        """Metric and direction are given already."""
-        return True
-
-    def save_to_dir(self, *_: object, **__: object) -> None:
-        """Keeps nothing: what has ended is in the journal."""
-
-    def _is_over(self) -> bool:
-        return time.time() >= self._limits.end - _EARLY_S
 
     def _seconds(self, started: _Started) -> float:
         """What a trial may take; one that has a limit of its own, as a preset, twice that."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -70,62 +71,33 @@ def train(
         return replace(done, outcome=Outcome.ALREADY_DONE, seconds=time.monotonic() - started)
     _check_ports(pipeline, settings)
     faults.point("train", "before_read")
-    examples = read(lake, pipeline, moment=moment)
-    faults.point("train", "after_read")
-    audited = _audit(pipeline, lake, examples, moment=moment, run=run)
-    aliases = registry.aliases(lake, pipeline.name)
-    with connected(settings):
+    with connected(settings), ExitStack() as searching:
         # Here, since Ray must not be imported before `connected` has set its environment.
-        from ray_tasks.contest import Training, chosen, contest, outer_fold
+        from ray_tasks.contest import chosen, contest, outer_fold
         from ray_tasks.engines import fitted_by_engines
-        from ray_tasks.folded import folded
         from ray_tasks.inspected import inspected
-        from ray_tasks.journal import Journal
-        from ray_tasks.search import search, shared
-        from ray_tasks.trial import Problem
-        from ray_tasks.tuning import Tuning
+        from ray_tasks.tuner import Tuner
+        from ray_tasks.workers import Workers
 
-        journal = search_record.journal(lake, pipeline, examples, moment=moment)
         algorithms = _algorithms(pipeline)
-        forms = sorted({entry.needs.categories for entry in algorithms.values()})
-
-        def searched_on(
-            rows: Examples, *, called: str, kept: Path | None = None
-        ) -> tuple[Training, list[Searched]]:
-            """Searches on these rows: of the whole training, or of an outer fold."""
-            encodings = rows.encodings(forms)
-            fitted = rows.samples(encodings, rows.parts.train)
-            validation = rows.samples(encodings, rows.parts.validation)
-            reference, problem = shared(
-                Problem(
-                    algorithms,
-                    train=fitted,
-                    validation=validation,
-                    metric=pipeline.training.metric,
-                    seed=pipeline.training.seed,
-                    folds=folded(rows, forms, fitted, validation),
-                )
-            )
-            found = search(
-                problem,
-                reference=reference,
-                tuning=Tuning.of(pipeline.training),
-                storage=lake.runs(run) / called,
-                starts=search_record.starts(lake, pipeline, aliases, moment=moment),
-                journal=None if kept is None else Journal(kept),
-                alone=not pipeline.training.engines,
-            )
-            return Training(pipeline, moment, rows, encodings, problem.train, aliases), found
-
+        # They start while the rows are read and audited.
+        workers = searching.enter_context(Workers(len(algorithms) * pipeline.training.trials))
+        examples = read(lake, pipeline, moment=moment)
+        faults.point("train", "after_read")
+        audited = _audit(pipeline, lake, examples, moment=moment, run=run)
+        aliases = registry.aliases(lake, pipeline.name)
+        journal = search_record.journal(lake, pipeline, examples, moment=moment)
+        tuner = Tuner(pipeline, moment, run, lake, algorithms, aliases, workers)
         began = time.monotonic()
-        training, searched = searched_on(examples, called=f"tune-{moment}", kept=journal)
+        training, searched = tuner.tuned(examples, journal=journal)
         lasted = time.monotonic() - began
-        searched += fitted_by_engines(pipeline, lake, examples, moment=moment, run=run)
-        met = contest(training, lake, searched)
         outer = [
-            outer_fold(*searched_on(rows, called=f"tune-{moment}-outer-{number}"))
+            outer_fold(*tuner.tuned(rows, called=f"-outer-{number}"))
             for number, rows in enumerate(examples.outer, start=1)
         ]
+        searching.close()  # its cores are wanted
+        searched += fitted_by_engines(pipeline, lake, examples, moment=moment, run=run)
+        met = contest(training, lake, searched)
         selected = chosen(training, searched, asked=history.asked(lake, pipeline.name) + 1)
         seconds = time.monotonic() - started
         found = inspected(training, met, seconds=seconds) if pipeline.training.inspect else {}

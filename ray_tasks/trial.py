@@ -1,18 +1,16 @@
-"""One trial at a rung: a fit, or one per fold, in an actor that serves one after another."""
+"""One trial at a rung: a fit, or one per fold, and its metrics on validation."""
 
 from __future__ import annotations
 
 import json
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import ray
-from ray.tune import Trainable
 from threadpoolctl import threadpool_limits
 
 from headrace.evaluation.metrics import Metric, measured
@@ -55,32 +53,22 @@ class Problem:
         return (Fold(self.train, self.validation, one_block),)
 
 
-class Trial(Trainable):
-    """One fit and its metrics on validation; the actor serves one trial after another."""
+class Trial:
+    """Fits and judges on one problem, one trial after another.
 
-    def setup(  # type: ignore[override]  # `with_parameters` adds what Ray's own type leaves out
-        self,
-        config: dict[str, Any],
-        *,
-        problem: Sequence[ray.ObjectRef[Problem]],
-        memory: int | None,
-    ) -> None:
-        """Reads the problem from shared memory; by reference, or Ray would store it once more."""
-        del config
-        (reference,) = problem
-        self._problem = ray.get(reference)
+    Args:
+        problem: As it stands in shared memory.
+        memory: Bytes that a trial may take beside it; None: a core's share of its node.
+    """
+
+    def __init__(self, problem: Problem, memory: int | None) -> None:
+        self._problem = problem
         self._memory = share_of_node() if memory is None else memory
 
-    def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Ready for another trial."""
-        del new_config
-        return True
-
-    def step(self) -> dict[str, Any]:
-        """Fits and judges; an error of the fit is a failed trial, and is not tried again."""
-        given = self.config
+    def run(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """One trial, as `suggest` gives it; an error of its fit is a result too."""
         if given["end"] <= time.time():
-            return {"gain": math.nan, "done": True}  # the search has ended meanwhile
+            return {"gain": math.nan}  # the search has ended meanwhile
         try:
             with (
                 bounded_time(
@@ -88,22 +76,13 @@ class Trial(Trainable):
                 ),
                 bounded_memory(self._memory),
             ):
-                return self._judged()
+                return self._judged(given)
         except Exception as error:  # whatever a library raises for parameters it cannot use
-            return {"gain": math.nan, "error": f"{type(error).__name__}: {error}", "done": True}
+            return {"gain": math.nan, "error": f"{type(error).__name__}: {error}"}
 
-    def save_checkpoint(self, checkpoint_dir: str) -> dict[str, Any]:
-        """Nothing to keep: a trial is one step, and one that was lost starts again."""
-        del checkpoint_dir
-        return {}
-
-    def load_checkpoint(self, checkpoint: dict[str, Any] | None) -> None:
-        """Nothing was kept."""
-        del checkpoint
-
-    def _judged(self) -> dict[str, Any]:
+    def _judged(self, given: Mapping[str, Any]) -> dict[str, Any]:
         problem, start, cpu = self._problem, time.perf_counter(), time.process_time()
-        algorithm = problem.algorithms[self.config["algorithm"]]
+        algorithm = problem.algorithms[given["algorithm"]]
         form = algorithm.needs.categories
         each: list[Mapping[Metric, float]] = []
         found: list[Parameters] = []
@@ -112,38 +91,36 @@ class Trial(Trainable):
             validation = fold.validation[form]
             growth = Growth(
                 algorithm,
-                self.config["parameters"],
+                given["parameters"],
                 fold.train[form],
                 _of_known_classes(validation),
                 problem.metric,
                 problem.seed,
-                self._state(number),
+                _state(given, number),
             )
             with threadpool_limits(1):
-                fitted = growth.fitted(self.config["shares"], is_last=self.config["is_last"])
+                fitted = growth.fitted(given["shares"], is_last=given["is_last"])
                 score = algorithm.predict(fitted.estimator, validation.X)
             if not np.isfinite(score).all():
-                return {"gain": math.nan, "error": "predictions are not finite", "done": True}
+                return {"gain": math.nan, "error": "predictions are not finite"}
             each.append(measured(validation.y, score, validation.task))
             found.append(fitted.found)
             by_block += fold.by_block(form, score, problem.metric)
         values = mean_of(each)
         return {
             "gain": problem.metric.gain(values[problem.metric], 0.0),
-            # As texts: Tune flattens nested results, and drops those that are empty.
             "values": json.dumps(values),
             "found": json.dumps(together(found)),
             "by_block": json.dumps(by_block),
             "seconds": time.perf_counter() - start,
             "cpu": time.process_time() - cpu,
-            "done": True,
         }
 
-    def _state(self, fold: int) -> Path | None:
-        """Where its estimators of a fold stand for later rungs."""
-        given = self.config
-        folder = Path(given["states"]) if given["states"] else None
-        return folder / f"{given['algorithm']}-{given['number']}-{fold}" if folder else None
+
+def _state(given: Mapping[str, Any], fold: int) -> Path | None:
+    """Where the estimators of a fold stand for later rungs."""
+    folder = Path(given["states"]) if given["states"] else None
+    return folder / f"{given['algorithm']}-{given['number']}-{fold}" if folder else None
 
 
 def _of_known_classes(samples: Samples) -> Samples:

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import ray
 
 from headrace.errors import TrainingError
 from headrace.evaluation.metrics import Metric
@@ -14,6 +15,7 @@ from ray_tasks.journal import Journal
 from ray_tasks.search import search, shared
 from ray_tasks.trial import Problem
 from ray_tasks.tuning import Tuning
+from ray_tasks.workers import Workers
 
 pytestmark = pytest.mark.usefixtures("ray_local")
 
@@ -65,6 +67,18 @@ def hanging_algorithm():
     return replace(PRIOR, name="hanging", baseline=False, fit=fit)
 
 
+def noting_algorithm(name, folder):
+    def fit(*_, **__):
+        import os
+        import time
+
+        (folder / f"{name} {os.getpid()}").touch()
+        time.sleep(0.2)
+        raise ValueError(name)
+
+    return replace(PRIOR, name=name, baseline=False, fit=fit)
+
+
 def problem(*algorithms):
     X = np.random.default_rng(1).random((200, 2))
     samples = Samples(X, (X[:, 0] > 0.5).astype(float))
@@ -75,7 +89,8 @@ def problem(*algorithms):
 
 def searched(problem, **options):
     reference, held = shared(problem)
-    return search(held, reference=reference, **options)
+    with Workers(8) as workers:
+        return search(held, reference=reference, workers=workers, **options)
 
 
 def test_failed_trials_are_counted_beside_those_that_succeed(tmp_path):
@@ -93,6 +108,19 @@ def test_failed_trials_are_counted_beside_those_that_succeed(tmp_path):
     assert found[1].values == {}
     assert found[2].values[Metric.ROC_AUC] > 0.95
     assert not (tmp_path / "t").exists()
+
+
+def test_short_trials_share_one_process_per_core_and_use_all_of_them(tmp_path):
+    pids = tmp_path / "pids"
+    pids.mkdir()
+    short = [noting_algorithm(f"short {number}", pids) for number in range(24)]
+    tried = searched(
+        problem(PRIOR, *short), tuning=Tuning(trials=1), storage=tmp_path / "search", alone=False
+    )
+    assert [each.failed for each in tried] == [0, *[1] * 24]
+    assert len({path.name.split()[-1] for path in pids.iterdir()}) == int(
+        ray.cluster_resources()["CPU"]
+    )
 
 
 def test_a_search_where_only_baselines_succeed_is_an_error_with_the_reason(tmp_path):
@@ -169,7 +197,8 @@ def test_rungs_by_ray_are_the_same_twice_and_from_a_journal(tmp_path):
     for kept in ("other", "same", "same"):
         journal = Journal(tmp_path / kept)
         options = {"tuning": tuning, "storage": tmp_path / "t", "journal": journal}
-        runs.append(search(held, reference=reference, **options))
+        with Workers(9) as workers:
+            runs.append(search(held, reference=reference, workers=workers, **options))
     told = [
         [(each.parameters, each.values, each.trials, each.fits) for each in run] for run in runs
     ]

@@ -5,12 +5,11 @@ import random
 from pathlib import Path
 
 import pytest
-from ray.tune.search import Searcher
 
 from headrace.models.algorithms import CATALOGUE, named
 from ray_tasks.journal import Journal
 from ray_tasks.plan import Plan
-from ray_tasks.suggest import Limits, Suggestions
+from ray_tasks.suggest import FINISHED, Limits, Suggestions
 from ray_tasks.tuning import Tuning
 
 TRIALS = 8
@@ -48,7 +47,7 @@ def searched(
     while until is None or started < until:
         while len(running) < slots:
             found = search.suggest(str(started))
-            if found is None or found == Searcher.FINISHED:
+            if found is None or found == FINISHED:
                 break
             running[str(started)] = found
             started += 1
@@ -192,7 +191,7 @@ def test_a_trial_whose_process_ended_fails_once_and_is_not_tried_again():
     search = Suggestions([plan], limits=Limits(NOW), states=Path("states"))
     search.suggest("a")
     search.on_trial_complete("a", error=True)
-    assert search.suggest("b") == Searcher.FINISHED
+    assert search.suggest("b") == FINISHED
     assert plan.failed == {0}
     assert "its process ended" in plan.errors[0]
 
@@ -206,7 +205,7 @@ def test_trials_of_a_lost_node_start_again_but_not_for_ever():
         assert given["number"] == 0
         alive[0] = frozenset({f"new {number}"})
         search.on_trial_complete(str(number), error=True)
-    assert search.suggest("later") == Searcher.FINISHED
+    assert search.suggest("later") == FINISHED
     assert plan.failed == {0}
 
 
@@ -216,7 +215,7 @@ def test_at_the_limit_nothing_begins_and_what_is_under_way_is_stopped():
     first, _ = search.suggest("a"), search.suggest("b")
     search.on_trial_complete("a", result_of(first))
     search._limits = Limits(0.0, 1.0)  # noqa: SLF001  # the clock of the test
-    assert search.suggest("c") == Searcher.FINISHED
+    assert search.suggest("c") == FINISHED
     search.on_trial_complete("b", error=True)
     assert (plan.stopped, plan.failed, plan.best) == ({1}, set(), (0, 0))
 
