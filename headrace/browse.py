@@ -42,9 +42,19 @@ class OpenLake:
 
     def tables(self) -> tuple[str, ...]:
         """The names of all tables, such as `silver/weather`, sorted."""
+        return self._logs(committed=True)
+
+    def unfinished(self) -> tuple[str, ...]:
+        """The names of tables whose log holds no commit: a run was ended before their first."""
+        return self._logs(committed=False)
+
+    def _logs(self, *, committed: bool) -> tuple[str, ...]:
+        from headrace.lake.table import Table
+
         root = self._lake.root
         logs = (*root.glob(f"*/{_LOG}"), *root.glob(f"*/*/{_LOG}"))
-        return tuple(sorted(log.parent.relative_to(root).as_posix() for log in logs))
+        tables = [log.parent for log in logs if Table.exists(log.parent) is committed]
+        return tuple(sorted(table.relative_to(root).as_posix() for table in tables))
 
     def table(self, name: str, version: int | None = None) -> Table:
         """A table by name, at a version; the newest if none is given.

@@ -42,6 +42,10 @@ def verify(root: Path) -> Iterator[Finding]:
         if finding.state == "fail":
             broken.add(name)
         yield finding
+    for name in OpenLake(root).unfinished():
+        found = "its log holds no commit: a run was ended before its first one, or the log is lost"
+        advice = "`headrace run` makes the table; had it rows before, restore it from a backup"
+        yield Finding(name, "warn", found, advice)
     for name in _second(names, "bronze"):
         if not broken & {f"{layer}/{name}" for layer in ("bronze", "silver", "quarantine")}:
             yield _balance(lake, name)

@@ -11,6 +11,7 @@ import headrace
 from headrace import profiles
 from headrace.errors import UsageError
 from headrace.lake import append
+from headrace.verify import verify
 
 ENGINES = ("pyspark", "ray", "prefect", "great_expectations")
 
@@ -66,6 +67,16 @@ def test_tables_are_listed_by_name(lake):
     for path in (lake.silver("weather"), lake.gold("flights"), lake.aliases):
         append(path, pa.table({"x": [1]}), unit="u")
     assert headrace.open(lake.root).tables() == ("aliases", "gold/flights", "silver/weather")
+
+
+def test_a_table_that_a_full_disk_kept_from_its_first_commit_is_none(lake):
+    (lake.root / "scores" / "flights" / "_delta_log").mkdir(parents=True)
+    opened = headrace.open(lake.root)
+    assert "scores/flights" not in opened.tables()
+    assert opened.unfinished() == ("scores/flights",)
+    told = {finding.name: finding for finding in verify(lake.root)}
+    assert told["scores/flights"].state == "warn"
+    assert "holds no commit" in told["scores/flights"].found
 
 
 def test_a_table_that_is_not_there_gives_the_nearest_name(lake):
