@@ -85,7 +85,7 @@ def show(
     if as_json:
         emit(_document(source, rows, first))
         return
-    OUT.print(f"{len(rows):,} rows of {source} in quarantine")
+    OUT.print(f"{len(rows):,} row{'' if len(rows) == 1 else 's'} of {source} in quarantine")
     for title, names in _names(rows).items():
         grid = Grid(title, "rows")
         for name, count in Counter(names).most_common():
