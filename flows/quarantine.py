@@ -168,7 +168,7 @@ def replay(
         counts = {"silver": back, "quarantine": stay, "stale": stale}
         emit({"source": source, "outcome": str(result.outcome), **counts})
         return
-    OUT.print(f"{back:,} rows came back, {stay:,} stay in quarantine")
+    OUT.print(f"{back:,} row{'' if back == 1 else 's'} came back, {stay:,} left in quarantine")
     if stale:
         OUT.print(f"{len(stale)} intervals are stale")
         next_step(f"`headrace backfill {pipeline} --stale`")
