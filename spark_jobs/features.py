@@ -1,6 +1,6 @@
 """The stage `features`: silver becomes gold, interval by interval, and targets are filled in.
 
-How a row of gold is made stands in `spark_jobs/gold.py`.
+How a row of gold is made stands in `spark_jobs/gold/`.
 """
 
 from __future__ import annotations
