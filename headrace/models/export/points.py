@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from headrace.models import neural
 from headrace.models.algorithms.algorithm import Task
 from headrace.models.algorithms.estimators import one_class
 from headrace.models.export.graph import Graph, Value
 from headrace.models.export.linear import calibrated, linked
-from headrace.models.neural.network import SELU
+from headrace.models.methods import neural
+from headrace.models.methods.neural.network import SELU
 
 if TYPE_CHECKING:
     from headrace.evaluation.metrics import Floats

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from headrace.models.neural.network import Shape, forward, gradient, views
+from headrace.models.methods.neural.network import Shape, forward, gradient, views
 
 
 @pytest.mark.parametrize("activation", ["selu", "mish"])

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from headrace.models.algorithms.algorithm import Matrix, Task
-from headrace.models.neural.inputs import inputs
-from headrace.models.neural.network import Shape, forward
+from headrace.models.methods.neural.inputs import inputs
+from headrace.models.methods.neural.network import Shape, forward
 
 if TYPE_CHECKING:
     from headrace.evaluation.metrics import Floats

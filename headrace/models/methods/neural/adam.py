@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from headrace.models.neural.network import Singles
+    from headrace.models.methods.neural.network import Singles
 
 _BETAS, _EPSILON = (0.9, 0.95), 1e-8
 

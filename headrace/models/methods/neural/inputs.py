@@ -11,7 +11,7 @@ from headrace.models.algorithms.algorithm import Matrix, Samples
 
 if TYPE_CHECKING:
     from headrace.evaluation.metrics import Floats, Integers
-    from headrace.models.neural.network import Singles
+    from headrace.models.methods.neural.network import Singles
 
 _MOST_CATEGORIES = 100  # of a column that get an input of their own: the most frequent
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from headrace.models.algorithms.algorithm import Fitted, Parameters, Samples, Task
-from headrace.models.neural.adam import Adam, coslog4, flat_cos
-from headrace.models.neural.inputs import inputs, learned
-from headrace.models.neural.network import (
+from headrace.models.methods.neural.adam import Adam, coslog4, flat_cos
+from headrace.models.methods.neural.inputs import inputs, learned
+from headrace.models.methods.neural.network import (
     Shape,
     Singles,
     forward,
