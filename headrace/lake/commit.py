@@ -149,39 +149,61 @@ def commit(
             # The lock is held: whoever still conflicts does not keep the protocol.
             max_commit_retries=0,
         )
-        actions = [_add_action(file) for file in files]
         faults.point(stage, "before_commit")
-        try:
-            if current is None:
-                create_table_with_add_actions(
-                    table.as_posix(),
-                    Schema.from_arrow(schema),
-                    actions,
-                    mode="error",
-                    partition_by=list(partition_by),
-                    configuration=PROPERTIES,
-                    commit_properties=properties,
-                )
-            else:
-                current.delta.create_write_transaction(
-                    [*actions],
-                    mode="append" if replace is None else "overwrite",
-                    schema=Schema.from_arrow(schema),
-                    partition_by=list(partition_by),
-                    partition_filters=list(replace) if replace else None,
-                    commit_properties=properties,
-                )
-        except CommitFailedError as error:
-            message = f"the commit was refused: {error}"
-            raise CommitConflict(message, table=table, hint=_AGAIN) from error
-        except DeltaError as error:
-            if os.strerror(errno.ENOSPC) in str(error):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(table)) from error
-            message = f"the commit failed: {error}"
-            hint = "look at the disk and the rights of its folder, then run again; it is as it was"
-            raise HeadraceError(message, table=table, hint=hint) from error
+        _write(
+            table,
+            current,
+            files,
+            schema=schema,
+            partition_by=partition_by,
+            replace=replace,
+            properties=properties,
+        )
         faults.point(stage, "after_commit")
         return Committed(version_of(table), made=True)
+
+
+def _write(
+    table: Path,
+    current: Table | None,
+    files: Sequence[StagedFile],
+    *,
+    schema: pa.Schema,
+    partition_by: Sequence[str],
+    replace: Sequence[tuple[str, str, Any]] | None,
+    properties: CommitProperties,
+) -> None:
+    """Has delta-rs write the commit, and names what it says where it refuses."""
+    actions = [_add_action(file) for file in files]
+    try:
+        if current is None:
+            create_table_with_add_actions(
+                table.as_posix(),
+                Schema.from_arrow(schema),
+                actions,
+                mode="error",
+                partition_by=list(partition_by),
+                configuration=PROPERTIES,
+                commit_properties=properties,
+            )
+        else:
+            current.delta.create_write_transaction(
+                [*actions],
+                mode="append" if replace is None else "overwrite",
+                schema=Schema.from_arrow(schema),
+                partition_by=list(partition_by),
+                partition_filters=list(replace) if replace else None,
+                commit_properties=properties,
+            )
+    except CommitFailedError as error:
+        message = f"the commit was refused: {error}"
+        raise CommitConflict(message, table=table, hint=_AGAIN) from error
+    except DeltaError as error:
+        if os.strerror(errno.ENOSPC) in str(error):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(table)) from error
+        message = f"the commit failed: {error}"
+        hint = "look at the disk and the rights of its folder, then run again; it is as it was"
+        raise HeadraceError(message, table=table, hint=hint) from error
 
 
 def sealed(
