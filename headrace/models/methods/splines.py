@@ -63,7 +63,7 @@ def _learn_splines(train: Samples) -> dict[str, Any]:
 def _splines(held: Mapping[str, Any], X: Matrix) -> Matrix:
     """Cubic B-splines of each number, constant beyond the outer knots; a missing one is 0."""
     from scipy.interpolate import BSpline  # type: ignore[import-untyped]  # it ships no types
-    from scipy.sparse import csr_matrix, hstack
+    from scipy.sparse import csr_matrix, hstack  # type: ignore[import-untyped]
 
     X = np.asarray(X)
     parts = []
