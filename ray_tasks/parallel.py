@@ -26,10 +26,10 @@ from headrace.models.shards import Shard, days_of, dealt
 from headrace.models.summary import Summary
 from headrace.spec.model import Pipeline
 from ray_tasks.boosters import MODEL, Work, loop
-from ray_tasks.contest import recipe
 from ray_tasks.examples import Examples
 from ray_tasks.folded import on_validation
 from ray_tasks.search import Searched
+from ray_tasks.training import recipe
 
 _LOST_WORKERS = 2  # the fit begins again when a node goes away
 

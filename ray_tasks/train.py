@@ -38,8 +38,9 @@ from ray_tasks.cluster import connected
 from ray_tasks.examples import Examples, read
 
 if TYPE_CHECKING:
-    from ray_tasks.contest import Contest, Training
+    from ray_tasks.contest import Contest
     from ray_tasks.search import Searched
+    from ray_tasks.training import Training
 
 _CLOSER = ("calibration", "costs", "curves")  # as `closer` tells
 
