@@ -80,13 +80,14 @@ def _released(
     from headrace import held
     from headrace.lake import application_id
     from headrace.lake.claims import Disk, claimed
+    from headrace.release import release as publish
 
     units = [application_id(pipeline, stage, "all") for stage in ("train", "score")]
     with claimed(Disk(lake.claims), units, owner=runs.new_name()) as other:
         if other is not None:
             raise CommitConflict(str(other), hint="release it when that run has ended")
         again = held.named(lake, pipeline, what.unit)  # a run may have ended since it was read
-        return held.release(lake, pipeline, again, by=by, reason=reason, now=datetime.now(UTC))
+        return publish(lake, pipeline, again, by=by, reason=reason, now=datetime.now(UTC))
 
 
 def _list(known: Sequence[Held], pipeline: str, file: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import date
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -10,6 +11,7 @@ import pytest
 
 from flows.cli import main
 from headrace.faults import VARIABLE
+from headrace.held import waiting
 from headrace.lake import Table, application_id, commit, stage_file
 from headrace.verify import verify
 from ray_tasks.predict import schemas
@@ -196,6 +198,12 @@ def test_what_was_refused_cannot_be_released(headrace, scored):
     assert code == 2
     assert f"1 forecasts of {DAY} were refused, such as: prediction 9e9" in err
     assert "cannot be released" in err
+
+
+def test_what_waits_is_told_by_the_logs_without_a_look_at_its_rows(holding):
+    for path in holding.held("rides").rglob("*.parquet"):
+        path.unlink()
+    assert waiting(holding, "rides") == {date.fromisoformat(DAY): 1}
 
 
 @pytest.mark.usefixtures("holding")
