@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from headrace import held, runs
-from headrace.errors import CommitConflict, UsageError
-from headrace.lake import Lake, Table
+from headrace import faults, held, runs
+from headrace.errors import CommitConflict, EngineLost, UsageError
+from headrace.lake import Lake, Table, application_id, commit, stage_file
 from headrace.release import release
 from headrace.report.page import render
 from headrace.settings import Settings
@@ -110,6 +110,50 @@ def test_an_absurd_forecast_is_refused_and_cannot_be_released(
     with pytest.raises(UsageError, match=r"1 forecasts of .* were refused") as error:
         released(lake, wild)
     assert "cannot be released" in error.value.hint
+
+
+@pytest.mark.parametrize("before", [(), (1,)], ids=["the first scores", "other days scored"])
+@pytest.mark.parametrize("wind", [FAR, ABSURD], ids=["held", "refused"])
+def test_a_scoring_that_was_ended_before_its_scores_is_told_as_not_finished(
+    forecast, lake, gold, wild, monkeypatch, wind, before
+):
+    others = [wild + timedelta(days=n) for n in before]
+    gold(lake, [wild], wind=wind, outcome=minutes)
+    for day in others:
+        gold(lake, [day], outcome=minutes)
+        forecast(day)
+    faults._passed.clear()  # noqa: SLF001 - a process of its own would begin at none
+    monkeypatch.setenv(faults.VARIABLE, "score.after_commit:raise:1")
+    with pytest.raises(EngineLost):
+        forecast(wild, run="r3")
+    monkeypatch.delenv(faults.VARIABLE)
+    found = [each for each in verify(lake.root) if each.state != "ok"]
+    assert [(each.name, each.state) for each in found] == [("scoring of flights", "warn")]
+    assert found[0].found.startswith(f"not finished: of {wild} rows are refused or held")
+    assert found[0].advice == "`headrace run` again completes it"
+    forecast(wild, run="r4")
+    assert broken(lake) == []
+    assert Table(lake.scores("flights")).arrow().num_rows == 59 + 60 * len(others)
+
+
+def test_a_day_whose_scores_stand_and_are_too_few_is_a_failure_still(forecast, lake, gold, wild):
+    gold(lake, [wild], wind=ABSURD, outcome=minutes)
+    forecast(wild)
+    scores = Table(lake.scores("flights"))
+    few = scores.arrow().slice(1)
+    commit(
+        scores.path,
+        [stage_file(scores.path, few.drop(["_interval"]), partition={"_interval": wild})],
+        schema=scores.schema,
+        unit=application_id("flights", "score", wild.isoformat()),
+        partition_by=["_interval"],
+        replace=[("_interval", "=", wild.isoformat())],
+        recorded=1,
+        repeatable=True,
+    )
+    (found,) = [each for each in verify(lake.root) if each.state != "ok"]
+    assert found.state == "fail"
+    assert f"not one for each row of features on {wild}" in found.found
 
 
 def test_scoring_anew_holds_anew_and_takes_what_was_released_along(forecast, lake, gold, wild):
