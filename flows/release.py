@@ -11,6 +11,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table as Grid
 
+from flows import mirror
 from flows.completion import held_units
 from flows.options import DEFAULT, OUT, AsJson, File, LakeFolder, emit, next_step, settings_of
 from headrace import runs
@@ -66,6 +67,8 @@ def release(
         return
     what = held.named(place, pipeline.name, unit)
     made, now = _released(place, pipeline.name, what, by=by, reason=reason)
+    if what.kind is held.Kind.MODEL:
+        mirror.offer(place, pipeline.name)
     if as_json:
         emit({**vars(made), "outcome": "done" if now else "already_done"})
         return
