@@ -220,7 +220,7 @@ def _scorings(lake: Lake, pipeline: str) -> dict[date, _Scoring]:
     found = {}
     for file in files:
         day = file.partition[_INTERVAL]
-        number, fingerprint = file.least.get("_scoring"), file.least.get("_fingerprint")
+        number, fingerprint = file.least["_scoring"], file.least["_fingerprint"]
         recorded = scores.recorded(application_id(pipeline, "score", day.isoformat())) or 0
         same = stamps.get(day) in {None, fingerprint}
         if recorded not in {number, number + 1} or not same:

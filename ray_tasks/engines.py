@@ -99,8 +99,8 @@ def _left_by_spark(
             except TrainingError as error:
                 judged = _failed(name, error, seconds=seconds)
         elif failure := candidates.failure(lake, pipeline.name, algorithm=name, **made_of):
-            error = TrainingError(failure.reason, hint=parallel.ON_ONE_NODE)
-            judged = _failed(name, error, seconds=failure.seconds)
+            told = TrainingError(failure.reason, hint=parallel.ON_ONE_NODE)
+            judged = _failed(name, told, seconds=failure.seconds)
         else:
             message = f"Spark has left no {name} for {moment} of the data as it is now"
             hint = "`headrace run` fits it first; alone it is `python -P -m spark_jobs.fit`"
