@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from headrace import held
 from headrace.errors import GateRefused
 from headrace.evaluation import history
 from headrace.lake import Lake
@@ -12,7 +13,8 @@ def demand_promotion(pipeline: Pipeline, lake: Lake) -> None:
     """Looks at the newest training, of whichever run.
 
     Raises:
-        GateRefused: Its model was not promoted, or there was no training yet.
+        GateRefused: Its model was neither promoted nor, if it was held, released by a person since;
+            or there was no training yet.
     """
     newest = history.newest(lake, pipeline.name)
     if newest is None:
@@ -20,10 +22,18 @@ def demand_promotion(pipeline: Pipeline, lake: Lake) -> None:
         raise GateRefused(
             message, pipeline=pipeline.name, hint="`headrace plan` says what it lacks"
         )
-    if not newest.detail["decision"]["promoted"]:
-        raise GateRefused(
-            newest.detail["decision"]["sentence"],
-            pipeline=pipeline.name,
-            trained=newest.units[0],
-            hint="nothing is broken, the champion stays; `headrace report` has the figures",
-        )
+    if newest.detail["decision"]["promoted"]:
+        return
+    unsteady = newest.detail.get("held", {}).get("model")
+    waiting = [each for each in held.models(lake, pipeline.name) if each.unit == unsteady]
+    if waiting and waiting[-1].release and waiting[-1].published:
+        return
+    hint = "nothing is broken, the champion stays; `headrace report` has the figures"
+    if waiting:
+        hint += f"; `headrace release FILE {unsteady[:12]}` releases it"
+    raise GateRefused(
+        newest.detail["decision"]["sentence"],
+        pipeline=pipeline.name,
+        trained=newest.units[0],
+        hint=hint,
+    )
