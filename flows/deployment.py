@@ -94,6 +94,8 @@ def wanted(
         environment={
             "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(HEARTBEAT_S),
             "PREFECT_LOGGING_EXTRA_LOGGERS": LOG.name,  # a line for each stage that ends
+            # How far a stage is comes from a thread of its own: in the worker's log alone.
+            "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
         },
     )
 

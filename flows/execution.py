@@ -326,7 +326,9 @@ class Execution:
             raise
         self.results.append(result)
         counts = ", ".join(
-            f"{count:,} {name.replace('_', ' ')}" for name, count in result.rows.items() if count
+            f"{count:,} {'file' if (name, count) == ('files', 1) else name.replace('_', ' ')}"
+            for name, count in result.rows.items()
+            if count
         )
         _told(
             stage,

@@ -170,9 +170,11 @@ def _print_checks(found: Explanation) -> None:
     if not found.checks:
         OUT.print("  none is declared for these sources; every line was parsed by its schema")
     for each in found.checks:
-        set_aside = each.action == "quarantine"
-        state = "[green]kept[/]  " if each.success or set_aside else "[yellow]broken[/]"
-        others = f"; {each.broken:,} other rows of the batch broke it" if each.broken else ""
+        surely = each.success or each.action == "quarantine"  # of a warning rows are counted alone
+        state = "[green]kept[/]  " if surely else "[yellow]warned[/]"
+        rows = f"{each.broken:,} {'other ' if surely else ''}row{'' if each.broken == 1 else 's'}"
+        others = f"; {rows} of the batch broke it" if each.broken else ""
+        others += "" if surely or not each.broken else ", and which ones is not kept"
         OUT.print(
             f"  {state} {escape(each.source)}: {escape(each.rule)} ({each.action}){others}",
             soft_wrap=True,

@@ -98,7 +98,7 @@ def _demand_source(source: str, lake: Lake) -> None:
 def _print(
     source: str, rows: Sequence[Mapping[str, Any]], first: Sequence[Mapping[str, Any]]
 ) -> None:
-    OUT.print(f"{len(rows):,} rows of {source} in quarantine")
+    OUT.print(f"{len(rows):,} row{'' if len(rows) == 1 else 's'} of {source} in quarantine")
     for title, names in _names(rows).items():
         grid = Grid(title, "rows")
         for name, count in Counter(names).most_common():
@@ -181,7 +181,7 @@ def replay(
         counts = {"silver": back, "quarantine": stay, "stale": stale}
         emit({"source": source, "outcome": str(result.outcome), **counts})
         return
-    OUT.print(f"{back:,} rows came back, {stay:,} stay in quarantine")
+    OUT.print(f"{back:,} row{'' if back == 1 else 's'} came back, {stay:,} left in quarantine")
     if stale:
         OUT.print(f"{len(stale)} intervals are stale")
         next_step(f"`headrace backfill {pipeline} --stale`")

@@ -42,7 +42,7 @@ else
     fi
 fi
 
-say "installing the locked packages for $python (3 GB, once)"
+say "installing the locked packages for $python (4 GB, once)"
 UV_COMPILE_BYTECODE=1 UV_PYTHON_DOWNLOADS=never UV_HTTP_TIMEOUT=${UV_HTTP_TIMEOUT:-300} \
     "$uv" sync --quiet --locked --extra examples --python "$python"
 

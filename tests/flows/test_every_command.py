@@ -141,6 +141,7 @@ def test_documents_have_their_keys(headrace, looked_at):
         {"rides/a.csv": 1},
     )
     assert shown["first"][0]["raw"] == "9,,"
+    assert headrace("quarantine", "show", SOURCE)[1].startswith("1 row of rides in quarantine")
     proposed = told("choose", "--rows", "500", "--columns", "5")["proposals"]
     assert proposed[0].keys() == {"algorithm", "why", "when_not", "extra"}
     replayed = told("quarantine", "replay", "lines")

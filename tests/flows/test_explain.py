@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 
 import numpy as np
 import pyarrow as pa
@@ -87,6 +88,23 @@ def test_the_words_for_people_name_model_lines_checks_and_the_next_step(headrace
     assert "features.history.delay_7d (delay_7d): 2 of ends" in out
     last = out.splitlines()[-1]
     assert last.startswith("next: `headrace rebuild pipeline.yaml id=4 --interval 2014-01-05`")
+
+
+def test_rows_that_a_warning_counted_alone_are_not_said_to_be_others(headrace, scored):
+    _, lake = scored()
+    verdicts = {
+        "source": ["rides"] * 2,
+        "batch": [f"{1:032x}"] * 2,
+        "rule": ["line", "id"],
+        "action": ["warn", "quarantine"],
+        "success": [False, False],
+        "unexpected": [2, 1],
+        "checked_at": [datetime(2014, 1, 5, tzinfo=UTC)] * 2,
+    }
+    append(lake.checks, pa.table(verdicts), unit="rides/verdicts/b")
+    _, out, _ = headrace("explain", "id=4")
+    assert "  warned rides: line (warn); 2 rows of the batch broke it, and which ones is not" in out
+    assert "  kept   rides: id (quarantine); 1 other row of the batch broke it\n" in out
 
 
 @pytest.mark.parametrize(
