@@ -26,62 +26,23 @@ SOUND = {
     "weather": "wind_speed IS NULL OR wind_speed BETWEEN 0 AND 200",
     "planes": "tailnum <> 'N14629'",
 }
+FEATURES = (
+    "hour",
+    "weekday",
+    "month",
+    "distance",
+    "plane_year",
+    "plane_seats",
+    *WEATHER,
+    "late",
+)
 
 
 def main(lake: str, landing: str) -> int:
     """The number of rows that differ."""
-    db = duckdb.connect()
-    db.execute("SET TimeZone = 'UTC'")
-    for source in ("schedule", "arrivals", "weather", "planes"):
-        files = Path(landing, source, "*.csv").as_posix()
-        db.execute(
-            f"CREATE TABLE {source} AS SELECT * FROM read_csv('{files}', nullstr='NA') "
-            f"WHERE {SOUND.get(source, 'true')}"
-        )
-    gold = DeltaTable(str(Path(lake, "gold", "flight_delays"))).to_pyarrow_dataset().to_table()
-    db.register("gold", gold)
-    # Of each flight what was known at five in New York on its day; each form by its definition.
-    db.execute(
-        f"""
-        CREATE TABLE asked AS
-        SELECT s.*, day, timezone('America/New_York', day + INTERVAL 5 HOURS) AS asked_at
-        FROM (SELECT *, date_trunc('day', timezone('America/New_York', time_hour::TIMESTAMPTZ))
-              AS day FROM schedule) s
-        USING SAMPLE reservoir({ROWS} ROWS)
-        """
-    )
-    newest = ", ".join(
-        f"(SELECT {name} FROM weather w WHERE w.origin = a.origin "
-        "AND w.time_hour::TIMESTAMPTZ <= asked_at "
-        "AND w.time_hour::TIMESTAMPTZ >= asked_at - INTERVAL 6 HOURS "
-        f"ORDER BY time_hour DESC LIMIT 1) AS {name}"
-        for name in WEATHER
-    )
-    again = f"""
-        SELECT {FLIGHT}, a.hour, isodow(day) % 7 + 1 AS weekday, month(day) AS month, distance,
-            (SELECT year FROM planes p WHERE p.tailnum = a.tailnum) AS plane_year,
-            (SELECT seats FROM planes p WHERE p.tailnum = a.tailnum) AS plane_seats, {newest},
-            (SELECT avg(arr_delay) FROM arrivals f JOIN schedule s USING ({FLIGHT})
-             WHERE f.carrier = a.carrier AND s.dest = a.dest
-             AND f.arrived_at::TIMESTAMPTZ <= asked_at
-             AND f.arrived_at::TIMESTAMPTZ > asked_at - INTERVAL 168 HOURS)
-                AS route_delay_7d,
-            (SELECT arr_delay > 15 FROM arrivals f
-             WHERE (f.carrier, f.flight, f.origin, f.time_hour)
-             = (a.carrier, a.flight, a.origin, a.time_hour)) AS late
-        FROM asked a
-    """
-    features = (
-        "hour",
-        "weekday",
-        "month",
-        "distance",
-        "plane_year",
-        "plane_seats",
-        *WEATHER,
-        "late",
-    )
-    differs = " OR ".join(f"g.{name} IS DISTINCT FROM r.{name}" for name in (*features, "late"))
+    db = _loaded(lake, landing)
+    again = _again()
+    differs = " OR ".join(f"g.{name} IS DISTINCT FROM r.{name}" for name in FEATURES)
     wrong = db.execute(
         f"""
         WITH r AS ({again})
@@ -104,6 +65,56 @@ def main(lake: str, landing: str) -> int:
         f"{had[2]} with weather, {had[3]} with a plane; {len(rows)} differ"
     )
     return len(rows) or had[0] != ROWS
+
+
+def _loaded(lake: str, landing: str) -> duckdb.DuckDBPyConnection:
+    """The landing files, gold, and the flights that are asked for."""
+    db = duckdb.connect()
+    db.execute("SET TimeZone = 'UTC'")
+    for source in ("schedule", "arrivals", "weather", "planes"):
+        files = Path(landing, source, "*.csv").as_posix()
+        db.execute(
+            f"CREATE TABLE {source} AS SELECT * FROM read_csv('{files}', nullstr='NA') "
+            f"WHERE {SOUND.get(source, 'true')}"
+        )
+    gold = DeltaTable(str(Path(lake, "gold", "flight_delays"))).to_pyarrow_dataset().to_table()
+    db.register("gold", gold)
+    # Of each flight what was known at five in New York on its day; each form by its definition.
+    db.execute(
+        f"""
+        CREATE TABLE asked AS
+        SELECT s.*, day, timezone('America/New_York', day + INTERVAL 5 HOURS) AS asked_at
+        FROM (SELECT *, date_trunc('day', timezone('America/New_York', time_hour::TIMESTAMPTZ))
+              AS day FROM schedule) s
+        USING SAMPLE reservoir({ROWS} ROWS)
+        """
+    )
+    return db
+
+
+def _again() -> str:
+    """Features and target of the flights that are asked for, as a query."""
+    newest = ", ".join(
+        f"(SELECT {name} FROM weather w WHERE w.origin = a.origin "
+        "AND w.time_hour::TIMESTAMPTZ <= asked_at "
+        "AND w.time_hour::TIMESTAMPTZ >= asked_at - INTERVAL 6 HOURS "
+        f"ORDER BY time_hour DESC LIMIT 1) AS {name}"
+        for name in WEATHER
+    )
+    return f"""
+        SELECT {FLIGHT}, a.hour, isodow(day) % 7 + 1 AS weekday, month(day) AS month, distance,
+            (SELECT year FROM planes p WHERE p.tailnum = a.tailnum) AS plane_year,
+            (SELECT seats FROM planes p WHERE p.tailnum = a.tailnum) AS plane_seats, {newest},
+            (SELECT avg(arr_delay) FROM arrivals f JOIN schedule s USING ({FLIGHT})
+             WHERE f.carrier = a.carrier AND s.dest = a.dest
+             AND f.arrived_at::TIMESTAMPTZ <= asked_at
+             AND f.arrived_at::TIMESTAMPTZ > asked_at - INTERVAL 168 HOURS)
+                AS route_delay_7d,
+            (SELECT arr_delay > 15 FROM arrivals f
+             WHERE (f.carrier, f.flight, f.origin, f.time_hour)
+             = (a.carrier, a.flight, a.origin, a.time_hour)) AS late
+        FROM asked a
+    """
 
 
 if __name__ == "__main__":

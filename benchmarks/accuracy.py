@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 from headrace.models import automl
-from headrace.models.presets import Preset
+from headrace.models.presets.members import Preset
 
 RESULTS = Path(__file__).parent / "results" / "accuracy.jsonl"
 _MOST_ROWS = 60_000

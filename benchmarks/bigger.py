@@ -1,12 +1,12 @@
 """A table of twice the memory that all workers together may take, by XGBoost and LightGBM.
 
-    python -P -m benchmarks.bigger --limit-mib 700
+    python -P -m benchmarks.bigger
 
-The table is counted in single precision, training rows alone. The system holds the limit: each
-worker of Ray may have so much private memory (RLIMIT_DATA, set while it is still idle) and fails
-beyond it. Stacks of threads and what Python and its libraries take count as well; files that are
-mapped to be read do not, since the system drops them where memory is short. The peaks are of /proc,
-looked at ten times a second.
+The table is counted as the doubles that gold holds, training rows alone. The system holds the
+limit: each worker of Ray may have so much private memory (RLIMIT_DATA, set while it is still idle)
+and fails beyond it. Stacks of threads and what Python and its libraries take count as well; files
+that are mapped to be read do not, since the system drops them where memory is short. The peaks are
+of /proc, looked at ten times a second.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from headrace.spec.model import Pipeline
 
 FIRST, DAYS, HELD_OUT = date(2013, 1, 1), 40, 4  # of the days, those to validate and test on
 MIB = 2**20
-_SINGLE = 4  # bytes
+_DOUBLE = 8  # bytes
 
 
 def pipeline(columns: int, workers: int) -> Pipeline:
@@ -77,7 +77,7 @@ def write(root: Path, rows: int, columns: int) -> None:
     path, files, each = Lake(root).gold("rides"), [], rows // DAYS
     for number in range(DAYS):
         rng = np.random.default_rng(number)
-        X = rng.standard_normal(size=(columns, each), dtype=np.float32)
+        X = rng.standard_normal(size=(columns, each))
         known_at = pa.array([datetime(2013, 1, 1, tzinfo=UTC)], pa.timestamp("us", "UTC"))
         signal = X[0] * X[1] + np.sin(3 * X[2]) + X[3]
         table = pa.table(
@@ -154,13 +154,13 @@ def main() -> None:
     """Writes the table, limits Ray, fits each library, and prints what they took."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--columns", type=int, default=100)
-    parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--limit-mib", type=int, default=700, help="of each worker")
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--limit-mib", type=int, default=1000, help="of each worker")
     parser.add_argument("--times", type=float, default=2.0, help="the limits of all workers")
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--algorithms", nargs="+", default=["xgboost", "lightgbm"])
     given = parser.parse_args()
-    training = given.times * given.workers * given.limit_mib * MIB / given.columns / _SINGLE
+    training = given.times * given.workers * given.limit_mib * MIB / given.columns / _DOUBLE
     rows = math.ceil(training / (DAYS - HELD_OUT)) * DAYS
     # What a pool of memory keeps in reserve counts, too; threads beyond the one are of no use.
     os.environ |= {"ARROW_DEFAULT_MEMORY_POOL": "system", "MALLOC_ARENA_MAX": "2"}
@@ -173,9 +173,9 @@ def main() -> None:
         writer.start()
         writer.join()
         table = Table(lake.gold("rides"))
-        size = rows * (DAYS - HELD_OUT) / DAYS * given.columns * _SINGLE / MIB
+        size = rows * (DAYS - HELD_OUT) / DAYS * given.columns * _DOUBLE / MIB
         print(
-            f"{rows:,} rows x {given.columns}; to learn from {size:,.0f} MiB in single precision, "
+            f"{rows:,} rows x {given.columns}; to learn from {size:,.0f} MiB of doubles, "
             f"{sum(file.size for file in table.files) / MIB:,.0f} MiB of all on disk; "
             f"{given.workers} workers of {given.limit_mib} MiB: "
             f"{size / given.workers / given.limit_mib:.2f} times"

@@ -5,7 +5,7 @@
 In turn in one process, one thread each, in CPU seconds: `ours` is the worker's whole task (checks,
 read, matrix, predict, files of scores, synced), `bare` reads the same features with pyarrow into
 one array and calls the library. With --processes, the wall seconds of one process with all tasks
-beside those of two with half of them each.
+beside those of two with half of them each, and of one with two threads.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from datetime import date
 from multiprocessing import get_context
 from pathlib import Path
@@ -158,6 +158,14 @@ def split(work: Sequence[Task], processes: int) -> float:
         return time.monotonic() - began
 
 
+def threads(work: Sequence[Task], count: int) -> float:
+    """Wall seconds of one process whose threads share the tasks."""
+    with ThreadPoolExecutor(count) as pool:
+        began = time.monotonic()
+        list(pool.map(lambda task: ours([task]), work))
+        return time.monotonic() - began
+
+
 def main() -> None:
     """Prints a line per algorithm."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -183,8 +191,11 @@ def main() -> None:
             told = "no bare form" if one_hot else f"bare {b:.2f} s, ratio {a / b:.3f}"
             print(f"{name}: ours {a:.2f} s, {given.rows / a:,.0f} rows/s, {told}")
             if given.processes:
-                one, two = split(work, 1), split(work, 2)
-                print(f"  wall: one process {one:.2f} s, two {two:.2f} s")
+                one, two, threaded = split(work, 1), split(work, 2), threads(work, 2)
+                print(
+                    f"  wall: one process {one:.2f} s, two {two:.2f} s, "
+                    f"one with two threads {threaded:.2f} s"
+                )
 
 
 if __name__ == "__main__":

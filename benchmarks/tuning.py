@@ -12,20 +12,19 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import psutil
 
 from headrace.evaluation.metrics import Metric, measured
 from headrace.models.algorithms import named
 from headrace.models.algorithms.algorithm import Samples
+from headrace.processor import Meter
 from headrace.settings import Settings
 from ray_tasks.cluster import connected
 
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
 
 LIGHTGBM = named("lightgbm")
 SEED = 7
-_LOOK_S = 1.0  # looking costs processor time itself
 
 
 @dataclass
@@ -46,7 +44,6 @@ class Spent:
     useful: float = 0.0
     best: float = 0.0
     trials: int = 0
-    seen: dict[int, tuple[float, float]] = field(default_factory=dict)  # first and last look
 
     def line(self, cores: int) -> dict[str, float]:
         """As figures to print."""
@@ -64,33 +61,11 @@ class Spent:
 @contextmanager
 def spending() -> Iterator[Spent]:
     """Measures this process and all below it, those that end meanwhile to their last look."""
-    spent, ended = Spent(), threading.Event()
-    own = psutil.Process()
-
-    def look() -> None:
-        for process in (own, *own.children(recursive=True)):
-            with suppress(psutil.Error):
-                times = process.cpu_times()
-                used = times.user + times.system
-                # A process that begins meanwhile has used nothing before.
-                is_new = process.create_time() > began_at
-                first = spent.seen.get(process.pid, (0.0 if is_new else used, 0.0))[0]
-                spent.seen[process.pid] = (first, used)
-
-    def watch() -> None:
-        while not ended.wait(_LOOK_S):
-            look()
-
-    began, began_at = time.monotonic(), time.time()
-    look()
-    watcher = threading.Thread(target=watch, daemon=True)
-    watcher.start()
-    yield spent
-    spent.wall = time.monotonic() - began
-    ended.set()
-    watcher.join()
-    look()
-    spent.cpu = sum(last - first for first, last in spent.seen.values())
+    spent, began = Spent(), time.monotonic()
+    with Meter().stage() as taken:
+        yield spent
+        spent.wall = time.monotonic() - began
+    spent.cpu = taken.seconds
 
 
 def rows(count: int, seed: int) -> Samples:

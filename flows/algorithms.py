@@ -137,15 +137,19 @@ def choose(
     )
     if as_json:
         emit(_chosen(found, rows=rows, columns=columns))
-        return
-    grid = Grid("", "try", "why", "when not", title=f"{rows:,} rows, {columns:,} columns")
+    else:
+        _print(found, title=f"{rows:,} rows, {columns:,} columns", with_left_out=not export)
+
+
+def _print(found: Choice, *, title: str, with_left_out: bool) -> None:
+    grid = Grid("", "try", "why", "when not", title=title)
     for number, each in enumerate(found.proposals, start=1):
         entry = each.algorithm
         name = entry.name + (f" (extra {entry.extra})" if entry.extra else "")
         grid.add_row(str(number), name, escape(each.why), escape(entry.when_not))
     OUT.print(grid)
-    for left, why in found.left_out.items():
-        if not export:
+    if with_left_out:
+        for left, why in found.left_out.items():
             OUT.print(f"not {left}: {escape(why)}", soft_wrap=True)
     for note in found.notes:
         OUT.print(f"note: {escape(note)}", soft_wrap=True)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -80,15 +81,19 @@ def deploy(
     }
     if as_json:
         emit(told)
-        return
-    OUT.print(f"{told['deployment']}: [green]{applied.outcome}[/]", highlight=False)
-    for change in applied.changes:
+    else:
+        _print(told)
+
+
+def _print(told: Mapping[str, Any]) -> None:
+    OUT.print(f"{told['deployment']}: [green]{told['outcome']}[/]", highlight=False)
+    for change in told["changes"]:
         OUT.print(f"  {change}", soft_wrap=True, highlight=False, markup=False)
     for what in ("file", "lake", "schedule", "version"):
         OUT.print(f"{what:9} {told[what]}", soft_wrap=True, highlight=False, markup=False)
-    if applied.paused:
+    if told["paused"]:
         OUT.print("paused: `headrace deploy --resume` goes on with its schedule")
     next_step(
-        f"`prefect worker start --pool {wanted.pool}` where both paths are found, "
+        f"`prefect worker start --pool {told['pool']}` where both paths are found, "
         f"and `prefect deployment run {told['deployment']}` to start a run now"
     )

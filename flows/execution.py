@@ -1,22 +1,22 @@
-"""One execution of a pipeline: its request, its engines, the call of each stage in this process."""
+"""One execution of a pipeline: its request, what it has to do, the call of each stage."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
+from flows.engines import Engines
 from headrace import plan, runs
-from headrace.errors import FeatureError, GateRefused, Transient
-from headrace.evaluation import history
+from headrace.errors import FeatureError, Transient
 from headrace.intervals import features_due
 from headrace.lake import Lake, Table, application_id
 from headrace.lake.claims import Claim, Disk, claimed
@@ -26,9 +26,6 @@ from headrace.processor import Meter
 from headrace.settings import Settings
 from headrace.spec.model import Pipeline
 from headrace.stage import STAGES, Outcome, StageResult
-
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
 
 
 @dataclass(frozen=True)
@@ -55,10 +52,7 @@ class Request:
 
 
 class Execution:
-    """Calls each stage with what it needs, keeps the results, and stops the engines it started.
-
-    Spark starts in the background as soon as a stage needs it, while other work goes on.
-    """
+    """Calls each stage with what it needs, keeps the results, and stops the engines it started."""
 
     def __init__(self, request: Request) -> None:
         self.request = request
@@ -68,12 +62,7 @@ class Execution:
         self.set_aside: list[str] = []
         self.now = datetime.now(UTC)
         self._meter = Meter()
-        self._engines = ExitStack()
-        self._session_held = ExitStack()
-        self._lock = threading.Lock()
-        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="start-spark")
-        self._has_ray = False
-        self._starting: Future[SparkSession] | None = None
+        self._engines = Engines(request.settings)
 
     def __enter__(self) -> Self:
         return self
@@ -84,12 +73,7 @@ class Execution:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        # A SparkSession left running aborts an interpreter that also used delta-rs.
-        try:
-            self._pool.shutdown(wait=True)
-            self._session_held.close()
-        finally:
-            self._engines.__exit__(kind, error, trace)
+        self._engines.__exit__(kind, error, trace)
 
     def start(self) -> None:
         """Starts Spark in the background, if there is a batch to read or to judge.
@@ -97,7 +81,7 @@ class Execution:
         It takes as long as Prefect's temporary server, so both start together.
         """
         if any(landing.pending for landing in self.landings.values()):
-            self._start_spark()
+            self._engines.start_spark()
 
     def wants(self, stage: str) -> bool:
         """Whether the request includes a stage."""
@@ -165,7 +149,8 @@ class Execution:
 
     def ingest(self, source: str) -> StageResult:
         """The stage `ingest` of a source."""
-        spark = self._spark()  # before the import: two threads must not import pyspark at once
+        # Before the import: two threads must not import pyspark at once.
+        spark = self._engines.spark()
         from spark_jobs import ingest
 
         landing = self.landings[source]
@@ -190,7 +175,7 @@ class Execution:
 
     def check(self, source: str) -> StageResult:
         """The stage `check` of a source."""
-        spark = self._spark()
+        spark = self._engines.spark()
         from spark_jobs import check
 
         return self._call(
@@ -211,7 +196,7 @@ class Execution:
         """The stage `replay` of a source; no part of a run."""
         if not Table.exists(self.lake.quarantine(source)):
             return self._nothing("replay", f"nothing of {source} is in quarantine", source)
-        spark = self._spark()
+        spark = self._engines.spark()
         from spark_jobs import replay
 
         return self._call(
@@ -222,7 +207,7 @@ class Execution:
 
     def profile(self, table: str, *, version: int) -> StageResult:
         """The stage `profile` of a table; no part of a run."""
-        spark = self._spark()
+        spark = self._engines.spark()
         from spark_jobs import profiling
 
         return self._call(
@@ -241,7 +226,7 @@ class Execution:
         if not (due.missing or due.unlabelled or (self.request.stale and due.stale)):
             return self._nothing("features", "every interval has its features")
         self._have_silver()
-        spark = self._spark()
+        spark = self._engines.spark()
         from spark_jobs import features
 
         return self._call(
@@ -270,7 +255,7 @@ class Execution:
             return [self._nothing("train", "no training is due")]
         if "spark" in self.pipeline.training.engines.values():
             self._fit(due)
-        self._join_ray()
+        self._engines.join_ray()
         from ray_tasks import train
 
         fit = partial(train.train, self.pipeline, self.lake, self.request.settings)
@@ -281,7 +266,7 @@ class Execution:
 
     def _fit(self, due: Sequence[date]) -> None:
         """The stage `fit`, which leaves the candidates of Spark for each training that is due."""
-        spark = self._spark()
+        spark = self._engines.spark()
         from spark_jobs import fit
 
         for day in due:
@@ -298,7 +283,7 @@ class Execution:
             due = [day for day in due if day in self.request.days]
         if not due:
             return self._nothing("score", "every interval has its scores")
-        self._join_ray()
+        self._engines.join_ray()
         from ray_tasks import score
 
         return self._call(
@@ -366,48 +351,6 @@ class Execution:
         _told(stage, subject, f"{Outcome.ALREADY_DONE}: {why}")
         return result
 
-    def _start_spark(self) -> Future[SparkSession]:
-        with self._lock:
-            if self._starting is not None and self._starting.done() and self._is_lost():
-                self._session_held.close()
-                self._starting = None
-            if self._starting is None:
-                self._starting = self._pool.submit(self._session)
-            return self._starting
-
-    @staticmethod
-    def _is_lost() -> bool:
-        from spark_jobs.gateway import is_lost
-
-        return is_lost()
-
-    def _session(self) -> SparkSession:
-        from spark_jobs.session import open_session
-
-        return self._session_held.enter_context(open_session(self.request.settings))
-
-    def _join_ray(self) -> None:
-        """One Ray for training and scoring: a second start would cost more than the scoring.
-
-        What Spark had to do is done by then, and its memory is wanted.
-        """
-        if not self._has_ray:
-            self._stop_spark()
-            from ray_tasks.cluster import connected
-
-            self._engines.enter_context(connected(self.request.settings))
-            self._has_ray = True
-
-    def _stop_spark(self) -> None:
-        with self._lock:
-            if self._starting is not None:
-                self._starting.result()
-                self._session_held.close()
-                self._starting = None
-
-    def _spark(self) -> SparkSession:
-        return self._start_spark().result()
-
 
 _OPEN: dict[str, Execution] = {}  # run -> what this process has begun
 
@@ -437,27 +380,6 @@ def opened(request: Request) -> Iterator[tuple[Execution, Claim | None]]:
             yield execution, None
         finally:
             del _OPEN[request.run]
-
-
-def demand_promotion(pipeline: Pipeline, lake: Lake) -> None:
-    """Looks at the newest training, of whichever run.
-
-    Raises:
-        GateRefused: Its model was not promoted, or there was no training yet.
-    """
-    newest = history.newest(lake, pipeline.name)
-    if newest is None:
-        message = "no training has been decided yet"
-        raise GateRefused(
-            message, pipeline=pipeline.name, hint="`headrace plan` says what it lacks"
-        )
-    if not newest.detail["decision"]["promoted"]:
-        raise GateRefused(
-            newest.detail["decision"]["sentence"],
-            pipeline=pipeline.name,
-            trained=newest.units[0],
-            hint="nothing is broken, the champion stays; `headrace report` has the figures",
-        )
 
 
 def _in_a_thread(work: Callable[[], StageResult]) -> StageResult:

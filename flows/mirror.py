@@ -1,4 +1,4 @@
-"""Trainings mirrored to an MLflow tracking server: written there for people, never read back.
+"""Trainings and releases mirrored to an MLflow server: written there for people, never read back.
 
 The lake decides. A server that is down or slow changes nothing here; tags say what it has, so that
 a training it missed is mirrored the next time.
@@ -10,7 +10,7 @@ import importlib.util
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Metric
 
     from headrace.evaluation.history import Trained
+    from headrace.held import Held
     from headrace.lake import Lake
 
 app = typer.Typer()
@@ -45,9 +46,10 @@ _LONGEST_VALUE = 6_000  # of a parameter; MLflow refuses more
 def mirror(file: File = DEFAULT, lake: LakeFolder = None, as_json: AsJson = False) -> None:
     """Copies to the MLflow server of `MLFLOW_TRACKING_URI` what it lacks of a pipeline's trainings.
 
-    A run does the same by itself after its last stage. Each training becomes a run with its
-    parameters, metrics, report and model files, its candidates the runs below it, and the model a
-    version in the registry, with the alias `champion` where the lake has it.
+    A run does the same by itself after its last stage, and a release of a model. Each training
+    becomes a run with its parameters, metrics, report and model files, its candidates the runs
+    below it, and the model a version in the registry, with the alias `champion` where the lake has
+    it. So does a model that was held and that a person has released, with who and why.
 
     Example: `headrace mirror pipeline.yaml`
     """
@@ -58,12 +60,11 @@ def mirror(file: File = DEFAULT, lake: LakeFolder = None, as_json: AsJson = Fals
         message = f"{SERVER} is not set"
         raise UsageError(message, hint=f"`export {SERVER}=http://127.0.0.1:5000`")
     name, place = load(file).name, Lake(settings_of(lake).lake)
-    copied, server = copy(place, name), os.environ[SERVER]
+    sent, server = copy(place, name), os.environ[SERVER]
     if as_json:
-        outcome = "done" if copied else "already_done"
-        emit({"pipeline": name, "outcome": outcome, "trainings": copied})
+        emit({"pipeline": name, "outcome": "done" if sent else "already_done", **vars(sent)})
         return
-    OUT.print(f"mirrored: {', '.join(copied)}" if copied else "already mirrored: nothing was sent")
+    OUT.print(f"mirrored: {sent}" if sent else "already mirrored: nothing was sent")
     next_step(f"look at the experiment headrace/{name} of {without_secret(server)}")
 
 
@@ -83,15 +84,32 @@ def offer(lake: Lake, pipeline: str) -> None:
     except Exception as error:  # the run is done: nothing of MLflow's may make it fail
         LOG.warning("%-8s %-14s not mirrored: %s", "mirror", pipeline, error, extra=where)
     else:
-        told = f"sent {', '.join(sent)}" if sent else "nothing to send"
+        told = f"sent {sent}" if sent else "nothing to send"
         LOG.info("%-8s %-14s %s", "mirror", pipeline, told, extra=where)
 
 
-def copy(lake: Lake, pipeline: str) -> list[str]:
-    """Sends the trainings that the server lacks, oldest first, then points to the champion.
+@dataclass(frozen=True)
+class Sent:
+    """What a server lacked and was sent.
 
-    Returns:
-        The days of those sent.
+    Attributes:
+        trainings: The days of trainings.
+        releases: The models that were released.
+    """
+
+    trainings: tuple[str, ...] = ()
+    releases: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.trainings or self.releases)
+
+    def __str__(self) -> str:
+        released = (f"the release of {model[:12]}" for model in self.releases)
+        return ", ".join([*self.trainings, *released])
+
+
+def copy(lake: Lake, pipeline: str) -> Sent:
+    """Sends what the server lacks, oldest trainings first, then points to the champion.
 
     Raises:
         SetupError: The extra is missing, or the server did not take them.
@@ -99,13 +117,19 @@ def copy(lake: Lake, pipeline: str) -> list[str]:
     client = _client()
     from mlflow.exceptions import MlflowException
 
+    from headrace import held
     from headrace.evaluation.history import trainings
 
     try:
         target = _Target.of(client, lake, pipeline)
-        sent = [one for one in trainings(lake, pipeline) if target.lacks(one)]
+        trained = trainings(lake, pipeline)
+        sent = [one for one in trained if target.lacks(target.unit(one))]
         for one in sent:
             target.send(one)
+        released = [each for each in held.models(lake, pipeline) if each.release and each.published]
+        lacking = [each for each in released if target.lacks(target.unit_of_release(each))]
+        for each in lacking:
+            target.send_release(each, _training_of(each, trained))
         target.point_to_champion()
     except (MlflowException, OSError) as error:
         message = f"the MLflow server did not take it: {str(error)[:160]}"
@@ -113,7 +137,15 @@ def copy(lake: Lake, pipeline: str) -> list[str]:
             message,
             hint="nothing else depends on it; `headrace mirror` sends what it lacks",
         ) from error
-    return [one.result.units[0] for one in sent]
+    days = tuple(one.result.units[0] for one in sent)
+    return Sent(days, tuple(each.unit for each in lacking))
+
+
+def _training_of(what: Held, trained: Sequence[Trained]) -> Trained:
+    """The training that held a model."""
+    return next(
+        one for one in trained if one.result.detail.get("held", {}).get("model") == what.unit
+    )
 
 
 @dataclass(frozen=True)
@@ -137,30 +169,68 @@ class _Target:
         units = frozenset(run.data.tags[UNIT] for run in done)
         return cls(client, lake, pipeline, experiment, units)
 
-    def lacks(self, training: Trained) -> bool:
-        return self._unit(training) not in self.mirrored
+    def lacks(self, unit: str) -> bool:
+        return unit not in self.mirrored
+
+    def unit(self, training: Trained) -> str:
+        from headrace.evaluation.history import unit_of
+
+        return unit_of(self.pipeline, training.result.units[0])
+
+    def unit_of_release(self, what: Held) -> str:
+        from headrace.lake import application_id
+
+        return application_id(self.pipeline, "release", what.unit)
 
     def send(self, training: Trained) -> None:
         """A run, the runs of its candidates below, and last its end: half a run is sent again."""
-        detail, [moment] = training.result.detail, training.result.units
+        detail, decision = training.result.detail, training.result.detail["decision"]
+        more = {
+            _NOTE: decision["sentence"],
+            "headrace.promoted": str(decision["promoted"]).lower(),
+        }
+        run = self._send_model(
+            training, detail["model"], unit=self.unit(training), of=decision["shipped"], more=more
+        )
+        for entry in detail["leaderboard"]:
+            self._send_candidate(entry, parent=run)
+        self.client.set_terminated(run)
+
+    def send_release(self, what: Held, training: Trained) -> None:
+        """A run of the model that its training held, with who released it and why."""
+        made, candidate = what.release, training.result.detail["held"]["candidate"]
+        if made is None:
+            return
+        more = {
+            _NOTE: f"It was held, and released by {made.by}: {made.reason}",
+            "headrace.released_by": made.by,
+            "headrace.released_at": made.released_at.isoformat(),
+            "headrace.reason": made.reason,
+        }
+        run = self._send_model(
+            training, what.unit, unit=self.unit_of_release(what), of=candidate, more=more
+        )
+        self.client.set_terminated(run)
+
+    def _send_model(
+        self, training: Trained, digest: str, *, unit: str, of: str, more: Mapping[str, str]
+    ) -> str:
+        """A run of a model of a training, which is a version of the registered model, too."""
         from headrace.models import registry
 
-        self._forget(self._unit(training))
-        shipped = detail["decision"]["shipped"]
-        model = registry.record(self.lake, self.pipeline, detail["model"])
-        run = self._begin(f"{moment} {shipped}", self._tags(training, model))
+        self._forget(unit)
+        model = registry.record(self.lake, self.pipeline, digest)
+        tags = {UNIT: unit, **self._tags(training, model), **more}
+        run = self._begin(f"{training.result.units[0]} {of}", tags)
         recipe = {name: told for name, told in model["recipe"].items() if name != "parameters"}
-        self._log(run, {**recipe, **model["recipe"]["parameters"]}, _figures(detail))
-        self.client.log_artifacts(
-            run, str(self.lake.models(self.pipeline) / detail["model"]), "model"
-        )
+        figures = _figures(training.result.detail, candidate=of)
+        self._log(run, {**recipe, **model["recipe"]["parameters"]}, figures)
+        self.client.log_artifacts(run, str(self.lake.models(self.pipeline) / digest), "model")
         page = self.lake.report(training.run)
         if page.exists():
             self.client.log_artifact(run, str(page), "report")
-        for entry in detail["leaderboard"]:
-            self._send_candidate(entry, parent=run)
-        self._register(detail["model"], run)
-        self.client.set_terminated(run)
+        self._register(digest, run)
+        return run
 
     def point_to_champion(self) -> None:
         from headrace.models import registry
@@ -173,11 +243,6 @@ class _Target:
         if str(aliases.get(registry.CHAMPION)) != str(version):
             self.client.set_registered_model_alias(self.pipeline, registry.CHAMPION, version)
 
-    def _unit(self, training: Trained) -> str:
-        from headrace.evaluation.history import unit_of
-
-        return unit_of(self.pipeline, training.result.units[0])
-
     def _forget(self, unit: str) -> None:
         """Deletes what an earlier try left unfinished."""
         for run in self.client.search_runs([self.experiment], f"tags.`{UNIT}` = '{unit}'"):
@@ -186,16 +251,12 @@ class _Target:
                 self.client.delete_run(each.info.run_id)
 
     def _tags(self, training: Trained, model: Mapping[str, Any]) -> dict[str, str]:
-        decision = training.result.detail["decision"]
         libraries = {f"library.{name}": told for name, told in model.get("libraries", {}).items()}
         code = {f"code.{name}": str(told) for name, told in model.get("code", {}).items()}
         return {
-            UNIT: self._unit(training),
             MODEL: model["model"],
-            _NOTE: decision["sentence"],
             "headrace.pipeline": self.pipeline,
             "headrace.run": training.run,
-            "headrace.promoted": str(decision["promoted"]).lower(),
             **libraries,
             **code,
         }
@@ -248,15 +309,14 @@ def _client() -> MlflowClient:
     return MlflowClient()
 
 
-def _figures(detail: Mapping[str, Any]) -> dict[str, Any]:
-    """Validation and test of what is shipped, each test metric with its interval, and the gain."""
-    shipped = detail["decision"]["shipped"]
+def _figures(detail: Mapping[str, Any], *, candidate: str) -> dict[str, Any]:
+    """Validation and test of a candidate, each test metric with its interval, and the gain."""
     values: dict[str, Any] = {}
     for entry in detail["leaderboard"]:
-        if entry["candidate"] == shipped:
+        if entry["candidate"] == candidate:
             values |= {f"validation/{name}": value for name, value in entry["validation"].items()}
     for entry in detail["test"]:
-        if entry["candidate"] == shipped:
+        if entry["candidate"] == candidate:
             for name, interval in entry["metrics"].items():
                 values |= _with_ends(f"test/{name}", interval)
     gain = detail.get("gain")

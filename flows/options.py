@@ -17,6 +17,7 @@ from headrace.settings import Settings
 
 OUT, ERR = Console(), Console(stderr=True)
 DEFAULT = Path("pipeline.yaml")
+COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}  # of findings, by their state
 EXIT_CODES = {
     0: "done (or already done)",
     1: "failed",

@@ -22,7 +22,8 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.tasks import Task
 
 from flows import artifacts, events, mirror, notify
-from flows.execution import Execution, Request, demand_promotion, opened
+from flows.execution import Execution, Request, opened
+from flows.promotion import demand_promotion
 from headrace import runs
 from headrace.errors import (
     ChecksFailed,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -25,6 +25,9 @@ from flows.options import (
 from flows.progress import progress
 from headrace import runs
 from headrace.errors import UsageError
+
+if TYPE_CHECKING:
+    from headrace.lake import Lake
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -59,11 +62,7 @@ def show(
     place = Lake(settings_of(lake).lake)
     table = Table.if_exists(place.quarantine(source))
     if table is None:
-        found = sorted(path.name for path in (place.root / "silver").glob("[!.]*"))
-        if source not in found:
-            message = f"no source {source!r} in this lake"
-            hint = f"there are {', '.join(found)}" if found else "`headrace run FILE` makes them"
-            raise UsageError(message, lake=place.root, hint=hint)
+        _demand_source(source, place)
         if as_json:
             emit(_document(source, [], []))
             return
@@ -84,7 +83,21 @@ def show(
     first = [masked(row, mask=mask, headers=known) for row in rows[:limit]]
     if as_json:
         emit(_document(source, rows, first))
-        return
+    else:
+        _print(source, rows, first)
+
+
+def _demand_source(source: str, lake: Lake) -> None:
+    found = sorted(path.name for path in (lake.root / "silver").glob("[!.]*"))
+    if source not in found:
+        message = f"no source {source!r} in this lake"
+        hint = f"there are {', '.join(found)}" if found else "`headrace run FILE` makes them"
+        raise UsageError(message, lake=lake.root, hint=hint)
+
+
+def _print(
+    source: str, rows: Sequence[Mapping[str, Any]], first: Sequence[Mapping[str, Any]]
+) -> None:
     OUT.print(f"{len(rows):,} row{'' if len(rows) == 1 else 's'} of {source} in quarantine")
     for title, names in _names(rows).items():
         grid = Grid(title, "rows")

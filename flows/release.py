@@ -11,6 +11,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table as Grid
 
+from flows import mirror
 from flows.completion import held_units
 from flows.options import DEFAULT, OUT, AsJson, File, LakeFolder, emit, next_step, settings_of
 from headrace import runs
@@ -66,6 +67,8 @@ def release(
         return
     what = held.named(place, pipeline.name, unit)
     made, now = _released(place, pipeline.name, what, by=by, reason=reason)
+    if what.kind is held.Kind.MODEL:
+        mirror.offer(place, pipeline.name)
     if as_json:
         emit({**vars(made), "outcome": "done" if now else "already_done"})
         return
@@ -80,13 +83,14 @@ def _released(
     from headrace import held
     from headrace.lake import application_id
     from headrace.lake.claims import Disk, claimed
+    from headrace.release import release as publish
 
     units = [application_id(pipeline, stage, "all") for stage in ("train", "score")]
     with claimed(Disk(lake.claims), units, owner=runs.new_name()) as other:
         if other is not None:
             raise CommitConflict(str(other), hint="release it when that run has ended")
         again = held.named(lake, pipeline, what.unit)  # a run may have ended since it was read
-        return held.release(lake, pipeline, again, by=by, reason=reason, now=datetime.now(UTC))
+        return publish(lake, pipeline, again, by=by, reason=reason, now=datetime.now(UTC))
 
 
 def _list(known: Sequence[Held], pipeline: str, file: Path) -> None:

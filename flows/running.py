@@ -86,7 +86,8 @@ def run(
     Raises:
         HeadraceError: The first failure.
     """
-    from flows.execution import Request, demand_promotion
+    from flows.execution import Request
+    from flows.promotion import demand_promotion
     from headrace.spec import load
 
     settings, pipeline = settings_of(lake), load(file)

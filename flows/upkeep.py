@@ -10,12 +10,11 @@ import typer
 from rich.markup import escape
 from rich.table import Table as Grid
 
-from flows.options import OUT, AsJson, LakeFolder, emit, next_step, settings_of
+from flows.options import COLOURS, OUT, AsJson, LakeFolder, emit, next_step, settings_of
 from headrace import runs
 from headrace.errors import UsageError
 
 app = typer.Typer()
-COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 
 
 @app.command()

@@ -1,18 +1,17 @@
 """What the guard of stability holds until a named person releases it: forecasts, and models.
 
 Forecasts of an interval are scored into `held`, not into `scores`; a model that the gate would
-have promoted is stored, and not made champion. A release is a row of `releases` first; then its
-forecasts go into `scores` in one commit, or its model becomes champion. A release that was ended
-between the two is completed by the next one. Nothing leaves `held`: what was released can be told.
+have promoted is stored, and not made champion. `headrace.release` releases them. Nothing leaves
+`held`: what was released can be told.
 """
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
 
@@ -21,15 +20,15 @@ import pyarrow.compute as pc
 
 from headrace.errors import UsageError
 from headrace.evaluation import history
+from headrace.evaluation.history import Trained
 from headrace.evaluation.inspection.stability import Verdict
-from headrace.lake import Lake, Table, append, application_id, commit, stage_file
-from headrace.lake.history import history as events_of
+from headrace.lake import Lake, Table, application_id
 from headrace.models import registry
 from headrace.spec.problems import nearest
 
 _INTERVAL = "_interval"
 _MOMENT = pa.timestamp("us", "UTC")
-_SCHEMA = pa.schema(
+RELEASES = pa.schema(
     [
         ("pipeline", pa.string()),
         ("kind", pa.string()),
@@ -116,25 +115,35 @@ def everything(lake: Lake, pipeline: str) -> list[Held]:
 
     Models first, then intervals, each in order of time. Reads no scores.
     """
-    made = {(each.kind, each.unit, each.content): each for each in releases(lake, pipeline)}
-    return [*_models(lake, pipeline, made), *_forecasts(lake, pipeline, made)]
+    return [*models(lake, pipeline), *_forecasts(lake, pipeline)]
+
+
+def models(lake: Lake, pipeline: str) -> list[Held]:
+    """The models that trainings held, released or not, in order of time."""
+    trainings = [
+        trained
+        for trained in history.trainings(lake, pipeline)
+        if trained.result.detail.get("held", {}).get("verdict") == Verdict.HELD
+    ]
+    if not trainings:
+        return []
+    made = _by_unit(lake, pipeline)
+    promoted = {row.model for row in registry.promotions(lake, pipeline)}
+    return [_model(trained, made, promoted) for trained in trainings]
 
 
 def releases(lake: Lake, pipeline: str) -> list[Release]:
     """The releases of a pipeline, oldest first."""
     table = Table.if_exists(lake.releases)
-    rows = table.arrow(_SCHEMA.names).to_pylist() if table else []
+    rows = table.arrow(RELEASES.names).to_pylist() if table else []
     mine = [Release(**row) for row in rows if row["pipeline"] == pipeline]
     return sorted(mine, key=lambda each: each.released_at)
 
 
 def waiting(lake: Lake, pipeline: str) -> dict[date, int]:
-    """Interval -> forecasts that are held and not among its scores."""
-    return {
-        date.fromisoformat(each.unit): each.rows
-        for each in _forecasts(lake, pipeline, {})
-        if not each.published
-    }
+    """Interval -> forecasts that are held and not among its scores; read from the logs alone."""
+    standing = _scorings(lake, pipeline).items()
+    return {day: scoring.rows for day, scoring in standing if not scoring.published}
 
 
 def rows_of(lake: Lake, pipeline: str, *, day: date) -> pa.Table | None:
@@ -176,59 +185,25 @@ def named(lake: Lake, pipeline: str, unit: str) -> Held:
     raise UsageError(message, pipeline=pipeline, hint=hint)
 
 
-def release(
-    lake: Lake, pipeline: str, what: Held, *, by: str, reason: str, now: datetime
-) -> tuple[Release, bool]:
-    """Records who releases something, then publishes it; a second time changes nothing.
+@dataclass(frozen=True)
+class _Scoring:
+    """The newest scoring of an interval, of which forecasts were held.
 
-    Args:
-        lake: The lake.
-        pipeline: The pipeline.
-        what: From `named`.
-        by: The person.
-        reason: Why it is right to use it.
-        now: The moment, UTC.
-
-    Returns:
-        The release that stands, which may be an earlier one, and whether this call published it.
-
-    Raises:
-        UsageError: `by` or `reason` is blank.
-        CommitConflict: The interval was scored anew, or a model promoted, in between; look again.
+    Attributes:
+        number: Its number.
+        fingerprint: Of the features that it used.
+        rows: How many forecasts were held.
+        published: Whether they were released since.
     """
-    if not by.strip() or not reason.strip():
-        message = "a release takes the name of a person and a reason"
-        raise UsageError(message, hint='`--by "Ada Byron" --reason "the shop had a sale"`')
-    if what.release is None:
-        made = Release(
-            pipeline=pipeline,
-            kind=str(what.kind),
-            unit=what.unit,
-            content=what.content,
-            rows=what.rows,
-            by=by.strip(),
-            reason=reason.strip(),
-            released_at=now,
-        )
-        row = pa.Table.from_pylist([vars(made)], schema=_SCHEMA)
-        unit = application_id(pipeline, "release", f"{what.unit}.{what.content}")
-        append(lake.releases, row, unit=unit)
-    stands = next(
-        each
-        for each in releases(lake, pipeline)
-        if (each.kind, each.unit, each.content) == (what.kind, what.unit, what.content)
-    )
-    if what.published:
-        return stands, False
-    publish = _publish if what.kind is Kind.FORECASTS else _promote
-    publish(lake, pipeline, what, stands)
-    return stands, True
+
+    number: int
+    fingerprint: str
+    rows: int
+    published: bool
 
 
-def _forecasts(
-    lake: Lake, pipeline: str, made: Mapping[tuple[str, str, str], Release]
-) -> Iterator[Held]:
-    """Of each interval, the newest scoring, if its scores were committed.
+def _scorings(lake: Lake, pipeline: str) -> dict[date, _Scoring]:
+    """Each interval with forecasts that were held by the scoring that stands; by the logs alone.
 
     The number that the log of scores records for an interval grows by one with each scoring and
     with each release, so it tells them apart: held by the scoring that it names, it waits; by the
@@ -236,110 +211,72 @@ def _forecasts(
     """
     table, scores = (Table.if_exists(of(pipeline)) for of in (lake.held, lake.scores))
     if table is None or scores is None:
-        return
-    columns = [_INTERVAL, "_reason", "_scoring", "_model", "_fingerprint", "_run", "prediction"]
-    days: dict[date, list[dict[str, Any]]] = {}
-    for row in table.arrow(columns).to_pylist():
-        days.setdefault(row[_INTERVAL], []).append(row)
+        return {}
     stamps = {f.partition[_INTERVAL]: f.least.get("_fingerprint") for f in scores.files if f.rows}
-    for day, rows in sorted(days.items()):
-        first, unit = rows[0], day.isoformat()
-        recorded = scores.recorded(application_id(pipeline, "score", unit)) or 0
-        scoring, fingerprint = first["_scoring"], first["_fingerprint"]
+    files = [file for file in table.files if file.rows]
+    rows: Counter[date] = Counter()
+    for file in files:
+        rows[file.partition[_INTERVAL]] += file.rows or 0
+    found = {}
+    for file in files:
+        day = file.partition[_INTERVAL]
+        number, fingerprint = file.least["_scoring"], file.least["_fingerprint"]
+        recorded = scores.recorded(application_id(pipeline, "score", day.isoformat())) or 0
         same = stamps.get(day) in {None, fingerprint}
-        if recorded not in {scoring, scoring + 1} or not same:
+        if recorded not in {number, number + 1} or not same:
             continue  # of a scoring that was ended before its scores stood: it will be done again
-        content = f"{scoring}.{fingerprint[:8]}"
-        farthest = max(rows, key=lambda row: (_times(row["_reason"]), row["_reason"]))
+        found[day] = _Scoring(number, fingerprint, rows[day], recorded == number + 1)
+    return dict(sorted(found.items()))
+
+
+def _forecasts(lake: Lake, pipeline: str) -> Iterator[Held]:
+    """Of each interval, the newest scoring, if its scores were committed."""
+    standing = _scorings(lake, pipeline)
+    if not standing:
+        return
+    made, days = _by_unit(lake, pipeline), {day: list[dict[str, Any]]() for day in standing}
+    columns = [_INTERVAL, "_reason", "_model", "_run"]
+    rows = Table(lake.held(pipeline)).arrow(columns, partitions={_INTERVAL: list(standing)})
+    for row in rows.to_pylist():
+        days[row[_INTERVAL]].append(row)
+    for day, scoring in standing.items():
+        unit, content = day.isoformat(), f"{scoring.number}.{scoring.fingerprint[:8]}"
+        farthest = max(days[day], key=lambda row: (_times(row["_reason"]), row["_reason"]))
         yield Held(
             kind=Kind.FORECASTS,
             unit=unit,
             content=content,
-            rows=len(rows),
+            rows=scoring.rows,
             why=farthest["_reason"],
-            model=first["_model"],
-            run=first["_run"],
-            scoring=scoring,
+            model=farthest["_model"],
+            run=farthest["_run"],
+            scoring=scoring.number,
             release=made.get((Kind.FORECASTS, unit, content)),
-            published=recorded == scoring + 1,
+            published=scoring.published,
         )
 
 
-def _models(
-    lake: Lake, pipeline: str, made: Mapping[tuple[str, str, str], Release]
-) -> Iterator[Held]:
-    trainings = [
-        trained
-        for trained in history.trainings(lake, pipeline)
-        if trained.result.detail.get("held", {}).get("verdict") == Verdict.HELD
-    ]
-    promoted = {row.model for row in registry.promotions(lake, pipeline)} if trainings else set()
-    for trained in trainings:
-        told = trained.result.detail["held"]
-        stability = trained.result.detail["inspection"]["stability"]
-        yield Held(
-            kind=Kind.MODEL,
-            unit=told["model"],
-            content="model",
-            rows=0,
-            why=f"{told['candidate']} of {trained.result.units[0]}: {stability['sentence']}",
-            model=told["model"],
-            run=trained.run,
-            scoring=0,
-            release=made.get((Kind.MODEL, told["model"], "model")),
-            published=told["model"] in promoted,
-        )
-
-
-def _publish(lake: Lake, pipeline: str, what: Held, made: Release) -> None:
-    """Appends the forecasts to the scores of their interval, as the next commit of that interval.
-
-    So whoever has decided to score the interval anew before is refused, and decides again.
-    """
-    scores, day = Table(lake.scores(pipeline)), date.fromisoformat(what.unit)
-    names = [name for name in scores.schema.names if name != _INTERVAL]
-    rows = Table(lake.held(pipeline)).arrow(names, partitions={_INTERVAL: [day]})
-    unit = application_id(pipeline, "score", what.unit)
-    told = {
-        **_told_before(lake, pipeline, unit),
-        "rows": rows.num_rows,
-        "released_by": made.by,
-        "reason": made.reason,
-    }
-    commit(
-        lake.scores(pipeline),
-        [stage_file(lake.scores(pipeline), rows, partition={_INTERVAL: day})],
-        schema=scores.schema,
-        unit=unit,
-        partition_by=(_INTERVAL,),
-        recorded=what.scoring,
-        repeatable=True,
-        metadata={"headrace": json.dumps(told)},
+def _model(
+    trained: Trained, made: Mapping[tuple[str, str, str], Release], promoted: Collection[str]
+) -> Held:
+    told = trained.result.detail["held"]
+    stability = trained.result.detail["inspection"]["stability"]
+    return Held(
+        kind=Kind.MODEL,
+        unit=told["model"],
+        content="model",
+        rows=0,
+        why=f"{told['candidate']} of {trained.result.units[0]}: {stability['sentence']}",
+        model=told["model"],
+        run=trained.run,
+        scoring=0,
+        release=made.get((Kind.MODEL, told["model"], "model")),
+        published=told["model"] in promoted,
     )
 
 
-def _told_before(lake: Lake, pipeline: str, unit: str) -> dict[str, Any]:
-    """What the scoring told: maintenance keeps the version of features that it names."""
-    events = events_of(lake.root, (f"scores/{pipeline}",), subject=pipeline)
-    return next((dict(each.told) for each in reversed(events) if each.unit == unit), {})
-
-
-def _promote(lake: Lake, pipeline: str, what: Held, made: Release) -> None:
-    """Makes the model champion from its training on; what was scored since is left as it is."""
-    seen = registry.aliases(lake, pipeline)
-    moment = datetime.fromisoformat(registry.record(lake, pipeline, what.model)["moment"])
-    before = seen.champion(at=moment)
-    alias = registry.Alias(
-        pipeline=pipeline,
-        alias=registry.CHAMPION,
-        model=what.model,
-        moment=moment.astimezone(UTC),
-        previous=before.model if before else None,
-        decision=f"It was held ({what.why.rstrip('.')}) and released by {made.by}: {made.reason}",
-        run=what.run,
-        decided_at=made.released_at,
-    )
-    registry.promote(lake, alias, seen=seen)
+def _by_unit(lake: Lake, pipeline: str) -> dict[tuple[str, str, str], Release]:
+    return {(each.kind, each.unit, each.content): each for each in releases(lake, pipeline)}
 
 
 def _refused(lake: Lake, pipeline: str, unit: str) -> str:

@@ -5,7 +5,8 @@ Needs no engine and no pipeline file: what stands in the tables is held against 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from datetime import date
 from pathlib import Path
 
@@ -46,6 +47,11 @@ def verify(root: Path) -> Iterator[Finding]:
         found = "its log holds no commit: a run was ended before its first one, or the log is lost"
         advice = "`headrace run` makes the table; had it rows before, restore it from a backup"
         yield Finding(name, "warn", found, advice)
+    yield from _between(lake, names, broken)
+
+
+def _between(lake: Lake, names: tuple[str, ...], broken: set[str]) -> Iterator[Finding]:
+    """What tables say of one another, as far as they can be read."""
     for name in _second(names, "bronze"):
         if not broken & {f"{layer}/{name}" for layer in ("bronze", "silver", "quarantine")}:
             yield _balance(lake, name)
@@ -178,16 +184,27 @@ def _models(lake: Lake, pipeline: str) -> Iterator[Finding]:
 def _scores(lake: Lake, pipeline: str) -> Iterator[Finding]:
     """What is scored, held or refused is the rows of features; models are there, stamps gold's."""
     scores, gold = Table.if_exists(lake.scores(pipeline)), Table.if_exists(lake.gold(pipeline))
-    if scores is None or gold is None:
+    if gold is None:
         return
+    unfinished = _half_scored(lake, pipeline, scores)
+    if unfinished:
+        days = ", ".join(map(str, unfinished))
+        found = f"not finished: of {days} rows are refused or held, and no scores stand yet"
+        yield Finding(f"scoring of {pipeline}", "warn", found, "`headrace run` again completes it")
+    if scores is not None:
+        yield _balance_of_scores(lake, pipeline, scores, gold, unfinished=unfinished)
+
+
+def _balance_of_scores(
+    lake: Lake, pipeline: str, scores: Table, gold: Table, *, unfinished: Sequence[date]
+) -> Finding:
+    rows_in, waiting = _rows_by_day(gold), held.waiting(lake, pipeline)
     refused = Table.if_exists(lake.refused(pipeline))
-    rows_in = _rows_by_day(gold)
-    rows_out = _rows_by_day(scores)
-    for day, count in _rows_by_day(refused).items() if refused else ():
-        rows_out[day] = rows_out.get(day, 0) + count
-    waiting = held.waiting(lake, pipeline)
-    for day, count in waiting.items():
-        rows_out[day] = rows_out.get(day, 0) + count
+    rows_out = Counter(_rows_by_day(scores))
+    rows_out.update(waiting)
+    if refused is not None:
+        of_days = _rows_by_day(refused).items()
+        rows_out.update({day: count for day, count in of_days if day not in unfinished})
     made = {f.partition["_interval"]: f.least.get("_fingerprint") for f in gold.files}
     names = ["_interval", "_model", "_fingerprint"]
     stamps = scores.arrow(names).group_by(names).aggregate([]).to_pylist()
@@ -215,14 +232,25 @@ def _scores(lake: Lake, pipeline: str) -> Iterator[Finding]:
     if stale:
         found += f"; {len(stale)} intervals scored from other features than stand now"
         advice.append("`headrace backfill --stale` scores them again")
-    unfinished = [
+    released = [
         each for each in held.everything(lake, pipeline) if each.release and not each.published
     ]
-    if unfinished:
+    if released:
         state = "fail" if state == "fail" else "warn"
-        found += f"; released and not yet used: {', '.join(each.unit for each in unfinished)}"
+        found += f"; released and not yet used: {', '.join(each.unit for each in released)}"
         advice.append("`headrace release FILE UNIT` again completes it")
-    yield Finding(name, state, found, "; ".join(advice))
+    return Finding(name, state, found, "; ".join(advice))
+
+
+def _half_scored(lake: Lake, pipeline: str, scores: Table | None) -> list[date]:
+    """Intervals whose scoring was ended after the commit of its refused or held rows."""
+    beside = filter(None, map(Table.if_exists, (lake.refused(pipeline), lake.held(pipeline))))
+    days = {day for table in beside for day, count in _rows_by_day(table).items() if count}
+    return [
+        day
+        for day in sorted(days)
+        if scores is None or not scores.recorded(application_id(pipeline, "score", day.isoformat()))
+    ]
 
 
 def _rows_by_day(table: Table) -> dict[date, int]:

@@ -19,9 +19,9 @@ import pyarrow as pa
 
 from headrace.evaluation.metrics import Floats, Metric
 from headrace.models.algorithms.algorithm import Parameters
-from headrace.models.algorithms.boosting.lightgbm import lightgbm_arguments
-from headrace.models.algorithms.boosting.shared import ours
-from headrace.models.algorithms.boosting.xgboost import xgboost_arguments
+from headrace.models.algorithms.boosting.lightgbm import NAMES as OF_LIGHTGBM
+from headrace.models.algorithms.boosting.shared import Names, ours
+from headrace.models.algorithms.boosting.xgboost import NAMES as OF_XGBOOST
 from headrace.models.encoding import Encoding
 from headrace.models.shards import Shard
 from headrace.models.target import Classes
@@ -99,13 +99,18 @@ def fit_xgboost(work: Work, rank: int) -> tuple[bytes, int]:
         return _fit_in_pages(work, rank, folder=Path(folder))
 
 
+def _given(names: Names, work: Work) -> dict[str, Any]:
+    classes = work.classes
+    return names.arguments(
+        classes.task, classes.count, work.parameters, seed=work.seed, metric=work.metric
+    )
+
+
 def _fit_in_pages(work: Work, rank: int, *, folder: Path) -> tuple[bytes, int]:
     """The matrices, which remove their files, are gone when it returns."""
     import xgboost
 
-    given = xgboost_arguments(
-        work.classes.task, work.classes.count, work.parameters, seed=work.seed, metric=work.metric
-    )
+    given = _given(OF_XGBOOST, work)
     if work.one_value and not work.classes.labels:
         given["base_score"] = 0.5  # the share of true rows has no logit
     rounds = given.pop("n_estimators")
@@ -131,9 +136,7 @@ def fit_lightgbm(work: Work, rank: int) -> tuple[bytes, int]:
     import lightgbm
     from ray.train.lightgbm import get_network_params
 
-    given = lightgbm_arguments(
-        work.classes.task, work.classes.count, work.parameters, seed=work.seed, metric=work.metric
-    )
+    given = _given(OF_LIGHTGBM, work)
     given |= get_network_params() | {"tree_learner": "data", "pre_partition": True}
     # By rows it would hold the bins twice.
     given |= {"force_row_wise": False, "force_col_wise": True}

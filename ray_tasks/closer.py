@@ -21,7 +21,8 @@ from ray_tasks.corrected import calibrated_by, costs_of
 from ray_tasks.examples import Examples
 
 if TYPE_CHECKING:
-    from ray_tasks.contest import Contest, Training
+    from ray_tasks.contest import Contest
+    from ray_tasks.training import Training
 
 
 def closer(training: Training, met: Contest) -> dict[str, Any]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
 from typing import Any
 
 from threadpoolctl import threadpool_limits
 
 from headrace.errors import UsageError
+from headrace.evaluation.blocks import Blocks
 from headrace.evaluation.gate import Decision, decide
 from headrace.evaluation.inspection.simplest import READ_BY_PEOPLE, first_rule
 from headrace.evaluation.inspection.stability import Stability, kept_back, stability
@@ -21,47 +21,12 @@ from headrace.evaluation.selection import Selection, selection
 from headrace.lake import Lake
 from headrace.masking import hidden_of
 from headrace.models import registry
-from headrace.models.algorithms.algorithm import Parameters, Samples, Task
-from headrace.models.encoding import Encoding, Form
-from headrace.models.model import Model, Recipe
-from headrace.models.registry import Aliases
-from headrace.spec.digest import digest_of
-from headrace.spec.model import Pipeline
+from headrace.models.algorithms.algorithm import Task
+from headrace.models.model import Model
 from ray_tasks.corrected import corrected
-from ray_tasks.examples import Examples
 from ray_tasks.naive import as_it_is, season_of, told
 from ray_tasks.search import Searched
-
-
-@dataclass(frozen=True)
-class Training:
-    """What one training works on.
-
-    Attributes:
-        pipeline: The pipeline.
-        moment: The day at whose `features.at` the model is trained.
-        examples: Rows as known then.
-        encodings: Fitted on the training rows.
-        train: The matrices of the training rows.
-        aliases: The champions when it began; the decision must still find them.
-    """
-
-    pipeline: Pipeline
-    moment: date
-    examples: Examples
-    encodings: Mapping[Form, Encoding]
-    train: Mapping[Form, Samples]
-    aliases: Aliases
-
-    @property
-    def metric(self) -> Metric:
-        """What candidates are judged by."""
-        return self.pipeline.training.metric
-
-    @property
-    def at(self) -> datetime:
-        """The training moment, UTC."""
-        return self.pipeline.at(self.moment).astimezone(UTC)
+from ray_tasks.training import Training, recipe
 
 
 @dataclass(frozen=True)
@@ -140,17 +105,12 @@ def contest(training: Training, lake: Lake, searched: Sequence[Searched]) -> Con
 
     Winner and baseline are those that were best on validation; equals in the order given.
     """
-    examples, metric = training.examples, training.metric
-    winner = _first([each for each in searched if not each.algorithm.baseline], metric)
-    baseline = _first([each for each in searched if each.algorithm.baseline], metric)
-    simple = [
-        each
-        for each in searched
-        if each.algorithm.name in READ_BY_PEOPLE and each.values and each is not winner
-    ]
-    finalists = [(winner, "winner"), (baseline, "baseline"), *((each, "simple") for each in simple)]
-    models = {each.algorithm.name: _final(training, each) for each, _ in finalists}
-    roles = {each.algorithm.name: role for each, role in finalists}
+    examples = training.examples
+    finalists = _finalists(searched, training.metric)
+    winner, baseline, *simple = finalists
+    models = {each.algorithm.name: _final(training, each) for each in finalists}
+    roles = {each.algorithm.name: "simple" for each in simple}
+    roles = {winner.algorithm.name: "winner", baseline.algorithm.name: "baseline", **roles}
     champion, notes = _champion(training, lake)
     name = None
     if champion is not None:
@@ -168,31 +128,13 @@ def contest(training: Training, lake: Lake, searched: Sequence[Searched]) -> Con
         seed=training.pipeline.training.seed,
         task=examples.classes.task,
     )
-
-    def decided(challenger: str) -> Decision:
-        return decide(
-            found,
-            challenger=challenger,
-            baseline=baseline.algorithm.name,
-            champion=name,
-            metric=metric,
-            worth=training.pipeline.split.worth,
-            unit=blocks.unit,
-            units=blocks.units,
-        )
-
-    decision = decided(winner.algorithm.name)
-    for each in simple:
-        gain = found.gain(winner.algorithm.name, over=each.algorithm.name, metric=metric)
-        decision = first_rule(decision, decided(each.algorithm.name), gain=gain, metric=metric)
-    steady = _steady(
-        training, models[decision.shipped if decision.promoted else winner.algorithm.name]
-    )
+    decision = _decided(training, found, finalists, champion=name, blocks=blocks)
+    best = decision.shipped if decision.promoted else winner.algorithm.name
+    steady = _steady(training, models[best])
     instead = name or baseline.algorithm.name
     if season is not None:
-        best = decision.shipped if decision.promoted else winner.algorithm.name
         notes = (*notes, told(season, training, found, {**scores, **naive}, candidate=best))
-        gain = found.gain(best, over=season.called, metric=metric)
+        gain = found.gain(best, over=season.called, metric=training.metric)
         decision = out_of_season(decision, gain, season, instead=instead, champion=name is not None)
     kept = kept_back(decision, steady, instead=instead, champion=name is not None)
     without = decision.shipped if kept is not decision else ""
@@ -239,27 +181,6 @@ def chosen(training: Training, searched: Sequence[Searched], *, asked: int) -> S
     )
 
 
-def recipe(
-    pipeline: Pipeline,
-    examples: Examples,
-    *,
-    moment: date,
-    algorithm: str,
-    parameters: Parameters,
-) -> Recipe:
-    """What a model of this training is made of."""
-    return Recipe(
-        pipeline=pipeline.name,
-        target=pipeline.target.name,
-        algorithm=algorithm,
-        parameters=dict(parameters),
-        seed=pipeline.training.seed,
-        moment=pipeline.at(moment).astimezone(UTC).isoformat(),
-        data=examples.data,
-        spec=digest_of(pipeline),
-    )
-
-
 def leaderboard(
     training: Training, searched: Sequence[Searched], met: Contest
 ) -> list[dict[str, Any]]:
@@ -294,6 +215,49 @@ def leaderboard(
             }
         )
     return board
+
+
+def _finalists(searched: Sequence[Searched], metric: Metric) -> list[Searched]:
+    """The winner, the best baseline, and the others that people can read."""
+    winner = _first([each for each in searched if not each.algorithm.baseline], metric)
+    baseline = _first([each for each in searched if each.algorithm.baseline], metric)
+    simple = [
+        each
+        for each in searched
+        if each.algorithm.name in READ_BY_PEOPLE and each.values and each is not winner
+    ]
+    return [winner, baseline, *simple]
+
+
+def _decided(
+    training: Training,
+    found: Judged,
+    finalists: Sequence[Searched],
+    *,
+    champion: str | None,
+    blocks: Blocks,
+) -> Decision:
+    """The gate on the winner, or on one that people can read and that is as good."""
+    winner, baseline, *simple = (each.algorithm.name for each in finalists)
+    metric = training.metric
+
+    def decided(challenger: str) -> Decision:
+        return decide(
+            found,
+            challenger=challenger,
+            baseline=baseline,
+            champion=champion,
+            metric=metric,
+            worth=training.pipeline.split.worth,
+            unit=blocks.unit,
+            units=blocks.units,
+        )
+
+    decision = decided(winner)
+    for each in simple:
+        gain = found.gain(winner, over=each, metric=metric)
+        decision = first_rule(decision, decided(each), gain=gain, metric=metric)
+    return decision
 
 
 def _first(searched: Sequence[Searched], metric: Metric) -> Searched:

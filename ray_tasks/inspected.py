@@ -7,7 +7,8 @@ from typing import Any
 from headrace.evaluation.inspection import Again, Rows, Subject, inspect
 from headrace.evaluation.splits import Part
 from headrace.masking import hidden_of
-from ray_tasks.contest import Contest, Training
+from ray_tasks.contest import Contest
+from ray_tasks.training import Training
 
 _SHARE = 0.15  # of the seconds that training took, for fits on parts and from other seeds
 _LEAST = 20.0  # seconds that they may take in any case

@@ -12,8 +12,8 @@ from headrace.models.algorithms.algorithm import Task
 from headrace.models.algorithms.baseline import BEST_COLUMN
 
 if TYPE_CHECKING:
-    from ray_tasks.contest import Training
     from ray_tasks.search import Searched
+    from ray_tasks.training import Training
 
 
 def as_it_is(training: Training, baseline: Searched) -> tuple[str, ...]:

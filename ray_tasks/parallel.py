@@ -6,17 +6,17 @@ Here are its order and its limits; what a worker does stands in `ray_tasks/boost
 from __future__ import annotations
 
 import shutil
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import reduce
 from operator import add
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import ray
 
-from headrace.errors import EngineLost, TrainingError
+from headrace.errors import EngineLost, HeadraceError, TrainingError
 from headrace.evaluation.splits import Part
 from headrace.lake import DataFile, Lake, Table
 from headrace.models.algorithms.algorithm import Algorithm, Parameters
@@ -26,11 +26,15 @@ from headrace.models.shards import Shard, days_of, dealt
 from headrace.models.summary import Summary
 from headrace.spec.model import Pipeline
 from ray_tasks.boosters import MODEL, Work, loop
-from ray_tasks.contest import recipe
 from ray_tasks.examples import Examples
-from ray_tasks.folded import on_validation
-from ray_tasks.search import Searched
+from ray_tasks.training import recipe
 
+if TYPE_CHECKING:
+    from ray.train.v2.api.exceptions import TrainingFailedError
+
+ON_ONE_NODE = (
+    "mend what it names in `features`, or leave it out of `training.engines`: then one node fits it"
+)
 _LOST_WORKERS = 2  # the fit begins again when a node goes away
 
 
@@ -56,6 +60,8 @@ def shared_out(lake: Lake, pipeline: Pipeline, examples: Examples) -> Wide:
 
     Raises:
         TrainingError: There are fewer cores than workers, or no row to learn from.
+        CorruptArtifact: A data file of gold is not the one that was committed.
+        EngineLost: Ray went away.
     """
     workers = pipeline.training.workers
     resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]  # Ray types it not
@@ -79,7 +85,7 @@ def shared_out(lake: Lake, pipeline: Pipeline, examples: Examples) -> Wide:
     train, validation = examples.parts.train, examples.parts.validation
     files = days_of(gold.files, train.first, train.end)
     shards = [shard(hand, train) for hand in dealt(files, min(workers, max(len(files), 1)))]
-    looked = ray.get([_looked_at.remote(each) for each in shards])
+    looked = _looked_at_each(shards)
     found = [(each, seen) for each, seen in zip(shards, looked, strict=True) if seen is not None]
     if not found:
         message = "the training part has no row whose target was known in time"
@@ -99,7 +105,7 @@ def fit(
     *,
     moment: date,
     storage: Path,
-) -> Searched:
+) -> Model:
     """Fits an algorithm with its defaults on all training rows, stopped early on validation.
 
     The model is the library's own, as a fit on one node leaves it, and is not fitted again.
@@ -110,15 +116,14 @@ def fit(
         wide: From `shared_out`.
         algorithm: A booster of the catalogue.
         pipeline: What is declared.
-        examples: Its validation part judges the model.
+        examples: The rows as one node reads them: what the recipe tells of the data.
         moment: The training day.
         storage: Folder for Ray Train's own files, seen by all nodes; removed afterwards.
 
     Raises:
         TrainingError: A worker failed; the message holds its error.
-        EngineLost: Ray went away.
+        EngineLost: Ray, or the workers, went away.
     """
-    started = time.perf_counter()
     encoding = wide.summary.encoding(algorithm.needs.categories)
     classes = wide.summary.classes(pipeline.target.task)
     work = Work(
@@ -139,18 +144,18 @@ def fit(
     made = recipe(
         pipeline, examples, moment=moment, algorithm=algorithm.name, parameters=parameters
     )
-    model = Model(made, encoding, FORMATS[algorithm.save_as].load(content), classes)
-    values, by_block = on_validation(examples, model, metric=pipeline.training.metric)
-    return Searched(
-        algorithm=algorithm,
-        parameters=parameters,
-        values=values,
-        trials=1,
-        failed=0,
-        seconds=time.perf_counter() - started,
-        by_block=(by_block,),
-        model=model,
-    )
+    return Model(made, encoding, FORMATS[algorithm.save_as].load(content), classes)
+
+
+def _looked_at_each(shards: Sequence[Shard]) -> list[Summary | None]:
+    try:
+        return ray.get([_looked_at.remote(each) for each in shards])
+    except ray.exceptions.RayTaskError as error:
+        cause: Exception = error.as_instanceof_cause()  # type: ignore[no-untyped-call]  # Ray types it not
+        raise cause from error
+    except ray.exceptions.RayError as error:
+        message = f"a worker went away: {error}"
+        raise EngineLost(message, hint="run again") from error
 
 
 @ray.remote(num_cpus=1)
@@ -178,8 +183,7 @@ def _run(algorithm: Algorithm, work: Work, *, storage: Path) -> tuple[bytes, int
             ),
         ).fit()
     except TrainingFailedError as error:
-        message = f"{algorithm.name} could not be fitted by {len(work.train)} workers: {error}"
-        raise TrainingError(message, hint="see the features and the parameters") from error
+        raise error_of(algorithm, error) from error
     except ray.exceptions.RayError as error:
         message = f"the fit ended early: {error}"
         raise EngineLost(message, hint="run again") from error
@@ -188,3 +192,27 @@ def _run(algorithm: Algorithm, work: Work, *, storage: Path) -> tuple[bytes, int
         raise EngineLost(message, hint="run again")
     with result.checkpoint.as_directory() as folder:
         return (Path(folder) / MODEL).read_bytes(), int(result.metrics["rounds"])
+
+
+def error_of(algorithm: Algorithm, error: TrainingFailedError) -> HeadraceError:
+    """What a worker raised itself, as a fit that failed; else that the workers went away.
+
+    Where one goes away, the libraries of the others may raise: that is told as a failed fit, too,
+    after as many tries as there are.
+    """
+    failures: dict[int, Exception] = getattr(error, "worker_failures", {})
+    raised = [each for each in failures.values() if not _is_of_ray(each)]
+    if not raised:
+        message = f"the workers that fit {algorithm.name} went away: {error}"
+        hint = "run again; if it stays, they lack memory: fewer of `training.workers` have more"
+        return EngineLost(message, hint=hint)
+    if isinstance(raised[0], HeadraceError):
+        return raised[0]
+    lines = str(raised[0]).splitlines() or [""]
+    message = f"workers of Ray Train could not fit it: {type(raised[0]).__name__}: {lines[0]}"
+    return TrainingError(message, hint=ON_ONE_NODE)
+
+
+def _is_of_ray(error: Exception) -> bool:
+    """Whether it tells of a worker that went away; what the worker raised is told as it was."""
+    return type(error).__module__.partition(".")[0] == "ray"

@@ -38,8 +38,9 @@ from ray_tasks.cluster import connected
 from ray_tasks.examples import Examples, read
 
 if TYPE_CHECKING:
-    from ray_tasks.contest import Contest, Training
+    from ray_tasks.contest import Contest
     from ray_tasks.search import Searched
+    from ray_tasks.training import Training
 
 _CLOSER = ("calibration", "costs", "curves")  # as `closer` tells
 
@@ -74,7 +75,7 @@ def train(
     with connected(settings), ExitStack() as searching:
         # Here, since Ray must not be imported before `connected` has set its environment.
         from ray_tasks.contest import chosen, contest, outer_fold
-        from ray_tasks.engines import fitted_by_engines
+        from ray_tasks.engines import with_engines
         from ray_tasks.inspected import inspected
         from ray_tasks.tuner import Tuner
         from ray_tasks.workers import Workers
@@ -96,7 +97,7 @@ def train(
             for number, rows in enumerate(examples.outer, start=1)
         ]
         searching.close()  # its cores are wanted
-        searched += fitted_by_engines(pipeline, lake, examples, moment=moment, run=run)
+        searched = with_engines(searched, pipeline, lake, examples, moment=moment, run=run)
         met = contest(training, lake, searched)
         selected = chosen(training, searched, asked=history.asked(lake, pipeline.name) + 1)
         seconds = time.monotonic() - started

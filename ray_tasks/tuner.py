@@ -12,11 +12,11 @@ from headrace.models.algorithms.algorithm import Algorithm
 from headrace.models.registry import Aliases
 from headrace.spec.model import Pipeline
 from ray_tasks import search_record
-from ray_tasks.contest import Training
 from ray_tasks.examples import Examples
 from ray_tasks.folded import folded
 from ray_tasks.journal import Journal
 from ray_tasks.search import Searched, search, shared
+from ray_tasks.training import Training
 from ray_tasks.trial import Problem
 from ray_tasks.tuning import Tuning
 from ray_tasks.workers import Workers

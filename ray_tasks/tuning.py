@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Self
 
-from headrace.spec import model as spec
+from headrace.spec import training as spec
 from ray_tasks import rungs, sampling
 
 _RUNGS_FROM = 18  # trials of an algorithm: two brackets; with fewer, each has all it may have

@@ -1,6 +1,6 @@
 """The stage `features`: silver becomes gold, interval by interval, and targets are filled in.
 
-How a row of gold is made stands in `spark_jobs/gold.py`.
+How a row of gold is made stands in `spark_jobs/gold/`.
 """
 
 from __future__ import annotations
@@ -63,20 +63,8 @@ def build(
             spark, lake, pipeline=pipeline, intervals=intervals, versions=due.versions
         ) as rows:
             faults.point("features", "after_read")
-            seen = Observation()
-            counts = [F.count(name).alias(name) for name in pipeline.features.names]
-            observed = rows.observe(seen, F.count(F.lit(1)).alias("_rows"), *counts)
-            try:
-                committed = _commit(
-                    observed, lake, pipeline, intervals, replaces=replaces, recorded=recorded
-                )
-            except BalanceError as error:
-                if pipeline.features.steps:
-                    names = ", ".join(step.function for step in pipeline.features.steps)
-                    error.hint = f"nothing was committed; a step may not add or lose rows: {names}"
-                raise
-            if committed.made:  # what was not computed would never be seen
-                present.update(seen.get)
+            counts = _counted(rows, lake, pipeline, intervals, replaces=replaces, recorded=recorded)
+            present.update(counts)
         recorded += 1
         progress.advance(sum(each.rows for each in intervals))
     notes = empty_features(pipeline, present)
@@ -210,6 +198,31 @@ def relabelled(
     silver = Silver(spark, lake, pipeline, versions)
     labelled = with_target(kept, silver, keys=kept)
     return labelled.select(*gold.columns)
+
+
+def _counted(
+    rows: DataFrame,
+    lake: Lake,
+    pipeline: Pipeline,
+    intervals: Sequence[Interval],
+    *,
+    replaces: bool,
+    recorded: int,
+) -> Mapping[str, int]:
+    """Commits rows, and counts on the way: as for `empty_features`; nothing if they stood there."""
+    seen = Observation()
+    counts = [F.count(name).alias(name) for name in pipeline.features.names]
+    observed = rows.observe(seen, F.count(F.lit(1)).alias("_rows"), *counts)
+    try:
+        committed = _commit(
+            observed, lake, pipeline, intervals, replaces=replaces, recorded=recorded
+        )
+    except BalanceError as error:
+        if pipeline.features.steps:
+            names = ", ".join(step.function for step in pipeline.features.steps)
+            error.hint = f"nothing was committed; a step may not add or lose rows: {names}"
+        raise
+    return seen.get if committed.made else {}  # what was not computed would never be seen
 
 
 def _commit(

@@ -1,12 +1,15 @@
 """The stage `fit`: what Spark fits for a training is left in the lake, where `train` judges it.
 
 Spark and Ray never meet: a candidate is files by digest, with coefficients as the catalogue keeps
-them, so that neither the contest nor scoring needs Spark.
+them, so that neither the contest nor scoring needs Spark. Of one that could not be fitted the
+reason is left, and the training goes on with the others.
 """
 
 from __future__ import annotations
 
 import argparse
+import errno
+import os
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -14,10 +17,12 @@ from datetime import UTC, date
 from functools import reduce
 from operator import add
 
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from headrace import command
-from headrace.errors import TrainingError
+from headrace.errors import TrainingError, UsageError
 from headrace.lake import Lake
 from headrace.models import candidates
 from headrace.models.algorithms import named
@@ -33,11 +38,19 @@ from spark_jobs.matrix import usable
 from spark_jobs.session import open_session
 from spark_jobs.twins import TWINS, Rows
 
+# What Spark, or a twin, raises of rows that it cannot learn from; an engine that went away is none.
+_OF_A_FIT = (
+    *(TrainingError, UsageError),
+    *(PySparkException, Py4JJavaError, ValueError, ArithmeticError),
+)
+_LONGEST_REASON = 300
+
 
 def fit(spark: SparkSession, lake: Lake, *, pipeline: Pipeline, moment: date) -> StageResult:
     """Fits the algorithms whose engine is Spark, with their defaults, on all training rows.
 
-    A candidate that stands there already, of the same data and the same file, is left as it is.
+    A candidate that stands there already, of the same data and the same file, is left as it is; one
+    that failed is tried again.
 
     Args:
         spark: The session.
@@ -68,7 +81,7 @@ def fit(spark: SparkSession, lake: Lake, *, pipeline: Pipeline, moment: date) ->
     missing = [each for each in recipes if not _stands(lake, each)]
     summary = _summary(spark, shard) if missing else None
     notes = [
-        _fit(spark, lake, shard=shard, recipe=each, summary=summary)
+        _tried(spark, lake, shard=shard, recipe=each, summary=summary)
         for each in missing
         if summary is not None
     ]
@@ -107,6 +120,29 @@ def _stands(lake: Lake, recipe: Recipe) -> bool:
         spec=recipe.spec,
     )
     return found is not None
+
+
+def _tried(
+    spark: SparkSession, lake: Lake, *, shard: Shard, recipe: Recipe, summary: Summary
+) -> str:
+    """Fits a candidate, or leaves why it could not be fitted; which of the two, in a sentence."""
+    started = time.monotonic()
+    try:
+        return _fit(spark, lake, shard=shard, recipe=recipe, summary=summary)
+    except _OF_A_FIT as error:
+        if os.strerror(errno.ENOSPC) in str(error):
+            raise
+        reason = _reason(error)
+    seconds = round(time.monotonic() - started, 3)
+    candidates.keep_failure(lake, candidates.Failure(recipe, reason, seconds))
+    return f"{recipe.algorithm} could not be fitted: {reason}"
+
+
+def _reason(error: Exception) -> str:
+    """The first line that says something: py4j begins with the name of a method."""
+    lines = [line.strip(" :\t") for line in str(error).splitlines()]
+    told = [line for line in lines if line and not line.startswith("An error occurred while")]
+    return f"{type(error).__name__}: {(told or [''])[0]}"[:_LONGEST_REASON]
 
 
 def _fit(spark: SparkSession, lake: Lake, *, shard: Shard, recipe: Recipe, summary: Summary) -> str:

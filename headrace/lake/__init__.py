@@ -3,18 +3,18 @@
 from headrace.lake.commit import (
     NO_TABLE,
     Committed,
-    StagedFile,
     append,
     application_id,
     commit,
     exclusive,
     next_version,
-    stage_file,
     version_of,
 )
+from headrace.lake.data_files import DataFile
 from headrace.lake.fingerprint import digest
 from headrace.lake.paths import Lake
-from headrace.lake.table import DataFile, Table
+from headrace.lake.staged import StagedFile, stage_file
+from headrace.lake.table import Table
 
 __all__ = [
     "NO_TABLE",

@@ -8,37 +8,29 @@ from __future__ import annotations
 
 import errno
 import json
-import math
 import os
 import time
-import uuid
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from deltalake import CommitProperties, Schema, Transaction
 from deltalake.exceptions import CommitFailedError, DeltaError
 from deltalake.transaction import AddAction, create_table_with_add_actions
 from filelock import FileLock, Timeout
 
 from headrace import faults
-from headrace.errors import CommitConflict, HeadraceError, SchemaChanged, UsageError
+from headrace.errors import CommitConflict, HeadraceError, SchemaChanged
 from headrace.lake.fingerprint import digest
 from headrace.lake.log import actions_of
-from headrace.lake.table import Table, footer_digest, partition_folder, partition_texts
+from headrace.lake.staged import StagedFile, stage_file
+from headrace.lake.table import Table
 
 _LOCK_TIMEOUT_S = 600.0
 _AGAIN = "run again: what the other run has done is left alone"
-_STATISTICS_PREFIX = (
-    32  # Delta cuts longer strings; cut ones would need care, so they get no statistics
-)
-_LAST_TOLD = datetime.max - timedelta(milliseconds=1)  # noqa: DTZ901 - no zone has a later moment
 NO_TABLE = -1
 SEAL = "headrace_seal"
 _WITHOUT_ROWS = {"OPTIMIZE", "VACUUM START", "VACUUM END"}
@@ -50,17 +42,6 @@ PROPERTIES = {
     # Readers take the bounds of the first 32 columns only otherwise; ours come last.
     "delta.dataSkippingNumIndexedCols": "-1",
 }
-
-
-@dataclass(frozen=True)
-class StagedFile:
-    """A data file that stands in a table's folder and is not yet part of the table."""
-
-    path: str
-    size: int
-    rows: int
-    partition: Mapping[str, str | None]
-    statistics: str
 
 
 @dataclass(frozen=True)
@@ -100,49 +81,6 @@ def exclusive(table: Path, *, timeout_s: float = _LOCK_TIMEOUT_S) -> Iterator[No
             table=table,
             hint="wait for the other run, then run again",
         ) from error
-
-
-def stage_file(
-    table: Path,
-    rows: pa.Table,
-    *,
-    partition: Mapping[str, date | str | None] | None = None,
-    statistics_of: Collection[str] | None = None,
-) -> StagedFile:
-    """Writes rows as one Parquet file with page checksums into the table's folder, and syncs it.
-
-    The file's name carries the digest of its footer: its columns, and the places of its pages.
-
-    Args:
-        table: The table's folder.
-        rows: The rows, without the partition columns.
-        partition: Partition column -> its value for all of the rows.
-        statistics_of: Columns whose bounds the log keeps; all if None.
-
-    Raises:
-        UsageError: A partition's value is an empty text, which Delta cannot tell from null.
-    """
-    texts = partition_texts(partition or {})
-    empty = [column for column, text in texts.items() if text == ""]
-    if empty:
-        message = f"a value of the partition column {empty[0]} is an empty text"
-        raise UsageError(message, table=table, hint="Delta reads it as null: partition by another")
-    folder = table / partition_folder(texts)
-    folder.mkdir(parents=True, exist_ok=True)
-    name = f"part-{uuid.uuid4()}"
-    unnamed = folder / f"{name}.zstd.parquet"
-    with unnamed.open("wb") as file:
-        pq.write_table(rows, file, compression="zstd", write_page_checksum=True)
-        file.flush()
-        os.fsync(file.fileno())
-    path = unnamed.rename(folder / f"{name}-{footer_digest(unnamed)}.zstd.parquet")
-    return StagedFile(
-        path=path.relative_to(table).as_posix(),
-        size=path.stat().st_size,
-        rows=rows.num_rows,
-        partition=texts,
-        statistics=json.dumps(_statistics(rows, statistics_of)),
-    )
 
 
 def commit(
@@ -211,39 +149,61 @@ def commit(
             # The lock is held: whoever still conflicts does not keep the protocol.
             max_commit_retries=0,
         )
-        actions = [_add_action(file) for file in files]
         faults.point(stage, "before_commit")
-        try:
-            if current is None:
-                create_table_with_add_actions(
-                    table.as_posix(),
-                    Schema.from_arrow(schema),
-                    actions,
-                    mode="error",
-                    partition_by=list(partition_by),
-                    configuration=PROPERTIES,
-                    commit_properties=properties,
-                )
-            else:
-                current.delta.create_write_transaction(
-                    [*actions],
-                    mode="append" if replace is None else "overwrite",
-                    schema=Schema.from_arrow(schema),
-                    partition_by=list(partition_by),
-                    partition_filters=list(replace) if replace else None,
-                    commit_properties=properties,
-                )
-        except CommitFailedError as error:
-            message = f"the commit was refused: {error}"
-            raise CommitConflict(message, table=table, hint=_AGAIN) from error
-        except DeltaError as error:
-            if os.strerror(errno.ENOSPC) in str(error):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(table)) from error
-            message = f"the commit failed: {error}"
-            hint = "look at the disk and the rights of its folder, then run again; it is as it was"
-            raise HeadraceError(message, table=table, hint=hint) from error
+        _write(
+            table,
+            current,
+            files,
+            schema=schema,
+            partition_by=partition_by,
+            replace=replace,
+            properties=properties,
+        )
         faults.point(stage, "after_commit")
         return Committed(version_of(table), made=True)
+
+
+def _write(
+    table: Path,
+    current: Table | None,
+    files: Sequence[StagedFile],
+    *,
+    schema: pa.Schema,
+    partition_by: Sequence[str],
+    replace: Sequence[tuple[str, str, Any]] | None,
+    properties: CommitProperties,
+) -> None:
+    """Has delta-rs write the commit, and names what it says where it refuses."""
+    actions = [_add_action(file) for file in files]
+    try:
+        if current is None:
+            create_table_with_add_actions(
+                table.as_posix(),
+                Schema.from_arrow(schema),
+                actions,
+                mode="error",
+                partition_by=list(partition_by),
+                configuration=PROPERTIES,
+                commit_properties=properties,
+            )
+        else:
+            current.delta.create_write_transaction(
+                [*actions],
+                mode="append" if replace is None else "overwrite",
+                schema=Schema.from_arrow(schema),
+                partition_by=list(partition_by),
+                partition_filters=list(replace) if replace else None,
+                commit_properties=properties,
+            )
+    except CommitFailedError as error:
+        message = f"the commit was refused: {error}"
+        raise CommitConflict(message, table=table, hint=_AGAIN) from error
+    except DeltaError as error:
+        if os.strerror(errno.ENOSPC) in str(error):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(table)) from error
+        message = f"the commit failed: {error}"
+        hint = "look at the disk and the rights of its folder, then run again; it is as it was"
+        raise HeadraceError(message, table=table, hint=hint) from error
 
 
 def sealed(
@@ -367,62 +327,3 @@ def _add_action(file: StagedFile) -> AddAction:
         data_change=True,
         stats=file.statistics,
     )
-
-
-def _statistics(rows: pa.Table, names: Collection[str] | None) -> dict[str, Any]:
-    """Delta's file statistics; none for bounds that could mislead (NaN, infinity, long text)."""
-    if names is not None:
-        told = _statistics(rows.select([n for n in rows.column_names if n in names]), None)
-        return {**told, "numRecords": rows.num_rows}
-    least: dict[str, Any] = {}
-    greatest: dict[str, Any] = {}
-    for name, column in zip(rows.column_names, rows.columns, strict=True):
-        kind = column.type
-        if rows.num_rows == 0 or not (
-            pa.types.is_string(kind)
-            or pa.types.is_integer(kind)
-            or pa.types.is_date(kind)
-            or pa.types.is_floating(kind)
-            or pa.types.is_timestamp(kind)
-        ):
-            continue
-        bounds = pc.min_max(column).as_py()
-        low, high = bounds["min"], bounds["max"]
-        if low is None or not (_plain(low) and _plain(high)):
-            continue
-        if isinstance(low, float) and pc.any(pc.is_nan(column)).as_py():
-            continue
-        least[name], greatest[name] = _told(low), _told(high, up=True)
-    nulls = {
-        name: column.null_count
-        for name, column in zip(rows.column_names, rows.columns, strict=True)
-    }
-    return {
-        "numRecords": rows.num_rows,
-        "minValues": least,
-        "maxValues": greatest,
-        "nullCount": nulls,
-    }
-
-
-def _told(bound: Any, *, up: bool = False) -> Any:  # noqa: ANN401 - any scalar of a column
-    """A bound as Delta's JSON has it: moments in whole milliseconds, the upper one rounded up.
-
-    Zero is -0.0 below and 0.0 above, as in Parquet: some readers hold the two apart.
-    """
-    if isinstance(bound, float) and bound == 0:
-        return 0.0 if up else -0.0
-    if isinstance(bound, datetime):
-        whole = bound.replace(microsecond=bound.microsecond // 1000 * 1000)
-        if up and whole < bound:
-            whole += timedelta(milliseconds=1)
-        return whole.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
-    return str(bound) if isinstance(bound, date) else bound
-
-
-def _plain(value: object) -> bool:
-    if isinstance(value, float):
-        return math.isfinite(value)
-    if isinstance(value, datetime):
-        return value.replace(tzinfo=None) < _LAST_TOLD
-    return not isinstance(value, str) or len(value) <= _STATISTICS_PREFIX

@@ -20,15 +20,15 @@ from headrace import faults
 from headrace.errors import CommitConflict
 from headrace.lake.commit import (
     Committed,
-    StagedFile,
     application_id,
     exclusive,
     next_version,
     sealed,
-    stage_file,
 )
+from headrace.lake.data_files import DataFile, partition_texts
 from headrace.lake.fingerprint import digest
-from headrace.lake.table import DataFile, Table, partition_texts
+from headrace.lake.staged import StagedFile, stage_file
+from headrace.lake.table import Table
 
 SMALL_BYTES = 16 << 20  # a bigger file is left as it is
 FEWEST = 8  # so many small files of a partition are worth a rewrite

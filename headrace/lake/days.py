@@ -14,8 +14,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headrace.lake import remembered
+from headrace.lake.data_files import DataFile
 from headrace.lake.fingerprint import digest
-from headrace.lake.table import DataFile, Table
+from headrace.lake.table import Table
 
 _PORTION_ROWS = 1_000_000
 _EPOCH = date(1970, 1, 1)

@@ -19,11 +19,12 @@ import pyarrow as pa
 from headrace.errors import UnreadableInput
 from headrace.lake import remembered, stores
 from headrace.lake.commit import append, application_id
+from headrace.lake.data_files import DataFile
 from headrace.lake.fingerprint import DIGEST_LENGTH, digest
 from headrace.lake.lines import Inspected
 from headrace.lake.paths import Lake
 from headrace.lake.stores import Place
-from headrace.lake.table import DataFile, Table
+from headrace.lake.table import Table
 
 STABLE_S = 2.0  # a file is taken when size and time stayed the same for so long
 

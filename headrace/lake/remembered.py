@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from headrace.lake.table import DataFile
+from headrace.lake.data_files import DataFile
 
 Rows = list[list[Any]]  # of JSON values
 

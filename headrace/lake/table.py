@@ -6,17 +6,12 @@ is pushed down, since delta-rs loses rows that way where a float is infinite.
 
 from __future__ import annotations
 
-import hashlib
-import os
 import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, unquote
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -28,6 +23,7 @@ from deltalake.exceptions import TableNotFoundError
 
 from headrace.errors import CorruptArtifact, UsageError
 from headrace.lake import log
+from headrace.lake.data_files import DataFile, data_files, footer_digest, stands_in_its_folder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,34 +36,6 @@ _NAMED_DIGEST = re.compile(r"-([0-9a-f]{16})\.zstd\.parquet$")
 BATCH_ROWS = 65_536
 _BUFFER = 2**18  # bytes read ahead of a column, where a file is read batch by batch
 _READ_FEATURES = {"timestampNtz"}  # others change what a data file means: some rows are deleted
-
-
-@dataclass(frozen=True)
-class DataFile:
-    """One data file of a table version, as the Delta log tells it.
-
-    Attributes:
-        path: Relative to the table's folder.
-        size: In bytes.
-        rows: Number of rows, or None where the writer kept no statistics.
-        partition: Partition column -> value (a date, string or number; None is null).
-        least: Column -> smallest value, where the log has it.
-        greatest: Column -> largest value, where the log has it.
-    """
-
-    path: str
-    size: int
-    rows: int | None
-    partition: Mapping[str, Any]  # any scalar that Delta can partition by
-    least: Mapping[str, Any]
-    greatest: Mapping[str, Any]
-
-    @property
-    def batch(self) -> str | None:
-        """The batch that all of its rows belong to; None where the log tells of none, or of two."""
-        found = self.partition.get("_batch") or self.least.get("_batch")
-        last = self.partition.get("_batch") or self.greatest.get("_batch")
-        return str(found) if found is not None and found == last else None
 
 
 class Table:
@@ -150,7 +118,7 @@ class Table:
         """The data files of this version, sorted by path; read from the log alone."""
         with log.read(self.path):
             told = pa.table(self.delta.get_add_actions(flatten=True))
-        return tuple(sorted(_data_files(told), key=lambda file: file.path))
+        return tuple(sorted(data_files(told), key=lambda file: file.path))
 
     @cached_property
     def transactions(self) -> Mapping[str, int]:
@@ -315,7 +283,7 @@ class Table:
         digest = _NAMED_DIGEST.search(relative.name)
         if digest and digest[1] != footer_digest(path):
             return "a data file's footer is not the one that its name tells of"
-        if digest and not _stands_in_its_folder(file):
+        if digest and not stands_in_its_folder(file):
             return "a data file stands in the folder of another partition than its log tells of"
         unknown = set(pq.read_schema(path).names) - set(self.schema.names)
         return f"the log does not know a file's column {', '.join(unknown)}" if unknown else ""
@@ -344,44 +312,6 @@ class Table:
         return pl.DataFrame(self.arrow(columns))
 
 
-def partition_folder(partition: Mapping[str, object]) -> Path:
-    """The folder of a partition's files, named as Hive does: polars reads values from it."""
-    return Path(*(f"{_hive(column)}={_hive(value)}" for column, value in partition.items()))
-
-
-def partition_texts(partition: Mapping[str, object]) -> dict[str, str | None]:
-    """The values of a partition as the log has them."""
-    return {name: None if value is None else str(value) for name, value in partition.items()}
-
-
-def _hive(value: object) -> str:
-    return "__HIVE_DEFAULT_PARTITION__" if value is None else quote(str(value), safe="")
-
-
-def _stands_in_its_folder(file: DataFile) -> bool:
-    values = file.partition.values()
-    if not all(value is None or type(value) in {str, int, date} for value in values):
-        return True  # of other types the log's text differs from Python's
-    return Path(file.path).parent == partition_folder(file.partition)
-
-
-def footer_digest(path: Path) -> str:
-    """Tells a Parquet file's footer from any other; page checksums do not cover it.
-
-    Raises:
-        OSError: The file is too short to hold the footer that it tells of.
-    """
-    return hashlib.sha256(_footer(path)).hexdigest()[:16]
-
-
-def _footer(path: Path) -> bytes:
-    with path.open("rb") as file:
-        file.seek(-8, os.SEEK_END)
-        length = int.from_bytes(file.read(4), "little")
-        file.seek(-8 - length, os.SEEK_END)
-        return file.read()
-
-
 @lru_cache(maxsize=64)
 def _newest(path: Path, _state: tuple[object, ...]) -> Table:
     return Table(path)
@@ -390,35 +320,6 @@ def _newest(path: Path, _state: tuple[object, ...]) -> Table:
 def _marks(file: Path) -> tuple[int, int, int]:
     stat = file.stat()
     return stat.st_size, stat.st_mtime_ns, stat.st_ino
-
-
-def _data_files(told: pa.Table) -> Iterator[DataFile]:
-    """The data files of a log, column by column as delta-rs tells of them."""
-
-    def under(prefix: str) -> list[dict[str, Any]]:
-        columns = {
-            name.removeprefix(prefix): column.to_pylist()
-            for name, column in zip(told.column_names, told.columns, strict=True)
-            if name.startswith(prefix)
-            and (prefix == "partition." or column.null_count < told.num_rows)
-        }
-        if not columns:
-            return [{}] * told.num_rows
-        return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-
-    counts = told["num_records"].to_pylist() if "num_records" in told.column_names else None
-    partitions, least, greatest = under("partition."), under("min."), under("max.")
-    for i, (path, size) in enumerate(
-        zip(told["path"].to_pylist(), told["size_bytes"].to_pylist(), strict=True)
-    ):
-        yield DataFile(
-            path=unquote(path),
-            size=size,
-            rows=counts[i] if counts else None,
-            partition=partitions[i],
-            least={name: value for name, value in least[i].items() if value is not None},
-            greatest={name: value for name, value in greatest[i].items() if value is not None},
-        )
 
 
 def _within(file: DataFile, partitions: Mapping[str, Collection[Any]]) -> bool:

@@ -19,15 +19,16 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import numpy as np
 
 from headrace.errors import UsageError
-from headrace.models.bag import Bag, packed, unpacked
 from headrace.models.encoding import Encoding
 from headrace.models.folds import dealt
 from headrace.models.frame import Columns, as_frame
-from headrace.models.jobs import Problem, Worker
 from headrace.models.labels import target_of, task_of
-from headrace.models.prepared import cores_here, problem_of, rounds
-from headrace.models.presets import PRESETS, Preset, folds
-from headrace.models.runner import run
+from headrace.models.presets.bag import Bag, packed, unpacked
+from headrace.models.presets.members import PRESETS, Preset, folds
+from headrace.models.presets.prepared import cores_here, problem_of, rounds
+from headrace.models.presets.problem import Problem
+from headrace.models.presets.runner import run
+from headrace.models.presets.workers import Worker
 
 if TYPE_CHECKING:
     from headrace.evaluation.metrics import Floats

@@ -1,23 +1,51 @@
 """Models that another engine has fitted for a training, until the training has judged them.
 
 They stand in `<lake>/candidates` as the models of the registry stand in the lake: files by digest,
-then a record. No alias names one; the winner is stored as a model like any other.
+then a record. No alias names one; the winner is stored as a model like any other. Of one that could
+not be fitted the reason stands there.
 """
 
 from __future__ import annotations
 
+import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
-from headrace.lake import Lake
+from headrace.lake import Lake, digest
 from headrace.models import registry
 from headrace.models.model import Model, Recipe
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a candidate could not be fitted.
+
+    Attributes:
+        recipe: What it would have been made of.
+        reason: What the engine said of it.
+        seconds: What it had taken until then.
+    """
+
+    recipe: Recipe
+    reason: str
+    seconds: float
 
 
 def keep(lake: Lake, model: Model, *, record: Mapping[str, Any]) -> str:
     """Writes a candidate's files, then its record; its digest."""
     return registry.store(_place(lake), model, record)
+
+
+def keep_failure(lake: Lake, failure: Failure) -> None:
+    """Writes why a candidate could not be fitted; one that is fitted later stands before it."""
+    path = _failures(lake, failure.recipe.pipeline) / f"{digest(vars(failure.recipe))}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(asdict(failure)))
+    part.replace(path)
 
 
 def find(
@@ -44,8 +72,22 @@ def find(
     return None
 
 
+def failure(
+    lake: Lake, pipeline: str, *, algorithm: str, moment: str, data: str, spec: str
+) -> Failure | None:
+    """Why the candidate of a training could not be fitted, or None; arguments as of `find`."""
+    wanted = {"algorithm": algorithm, "moment": moment, "data": data, "spec": spec}
+    for _, failed in _told(lake, pipeline):
+        if wanted.items() <= vars(failed.recipe).items():
+            return failed
+    return None
+
+
 def drop(lake: Lake, pipeline: str, *, moment: str) -> None:
-    """Removes the candidates of a training that is done."""
+    """Removes the candidates of a training that is done, and the reasons of those that failed."""
+    for path, failed in _told(lake, pipeline):
+        if failed.recipe.moment == moment:
+            path.unlink()
     for name in _names(lake, pipeline):
         told = Recipe(**registry.record(_place(lake), pipeline, name)["recipe"])
         if told.moment == moment:
@@ -56,6 +98,16 @@ def _names(lake: Lake, pipeline: str) -> list[str]:
     """Those that are whole: a kill leaves files without a record, which the next fit completes."""
     folder = _place(lake).models(pipeline)
     return sorted(path.parent.name for path in folder.glob("*/record.json"))
+
+
+def _told(lake: Lake, pipeline: str) -> Iterator[tuple[Path, Failure]]:
+    for path in sorted(_failures(lake, pipeline).glob("*.json")):
+        told = json.loads(path.read_text())
+        yield path, Failure(**{**told, "recipe": Recipe(**told["recipe"])})
+
+
+def _failures(lake: Lake, pipeline: str) -> Path:
+    return _place(lake).root / "failed" / pipeline
 
 
 def _place(lake: Lake) -> Lake:

@@ -232,7 +232,7 @@ def _dump_preset(estimator: Any) -> bytes:  # noqa: ANN401  # preset.OfMatrix, l
 
 
 def _load_preset(data: bytes) -> Any:  # noqa: ANN401  # preset.OfMatrix, loaded on use
-    from headrace.models.preset import OfMatrix
+    from headrace.models.presets.entry import OfMatrix
 
     return OfMatrix.from_bytes(data)
 

@@ -15,7 +15,8 @@ import pyarrow.compute as pc
 
 from headrace.errors import TrainingError
 from headrace.lake import Lake, Table, digest
-from headrace.lake.table import BATCH_ROWS, DataFile
+from headrace.lake.data_files import DataFile
+from headrace.lake.table import BATCH_ROWS
 from headrace.models.algorithms.algorithm import Task
 from headrace.models.encoding import refusals
 from headrace.models.summary import Summary

@@ -110,7 +110,8 @@ def _message(failure: Failure) -> str:
 
 def _not_reached(records: Records) -> list[tuple[str, str]]:
     """Stages that no run has done, and those of earlier runs beside or after this run's last."""
-    last = max((REPORTED.index(result.name) for result in records.own), default=-1)
+    own = {result.name for result in records.own}
+    last = max((place for place, name in enumerate(REPORTED) if name in own), default=-1)
     behind = [key for key in records.elsewhere if REPORTED.index(key[0]) >= last]
     return [*records.missing, *behind]
 

@@ -15,7 +15,7 @@ from headrace.lake import Lake
 from headrace.spec.model import Pipeline
 from headrace.stage import Outcome, StageResult
 
-REPORTED = ("ingest", "check", "features", "train", "score")
+REPORTED = ("ingest", "check", "features", "fit", "train", "score")
 _OF_SOURCES = ("ingest", "check")
 _UNREADABLE = (OSError, ValueError, TypeError, KeyError, AttributeError)
 
@@ -93,6 +93,8 @@ def read_records(pipeline: Pipeline, lake: Lake, *, run: str) -> Records:
     of: dict[tuple[str, str], Record] = {}
     missing, elsewhere = [], []
     for key in _stages(pipeline):
+        if key[0] == "fit" and key not in own:
+            continue  # a part of a training by Spark: nothing is missing where none was due
         at, mine = max(own.get(key, []), key=lambda dated: dated[1].units, default=(last, None))
         if mine is not None and mine.outcome is Outcome.DONE:
             of[key] = Record(mine, run, _utc(at), Outcome.DONE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import pyarrow as pa
@@ -111,7 +112,7 @@ def scores(pipeline: Pipeline, lake: Lake, records: Records) -> Scores | None:
         return None
     problems = _unequal(record.result.rows)
     try:
-        table = table_at(lake.scores(pipeline.name), record.result.tables)
+        table = _standing(lake.scores(pipeline.name), record.result.tables)
         score = [] if pipeline.target.task is Task.REGRESSION else ["score"]
         columns = [*_key(pipeline), *score, "prediction", "_model", "_interval"]
         rows = _of_intervals(table, columns, record.result.units)
@@ -134,10 +135,15 @@ def _unequal(rows: Mapping[str, int]) -> list[str]:
     return [] if rows["read"] == out else [f"{rows['read']:,} rows were read and {out:,} came out"]
 
 
-def _of_intervals(table: Table | None, columns: list[str], units: tuple[str, ...]) -> pa.Table:
+def _standing(path: Path, versions: Mapping[str, int]) -> Table:
+    table = table_at(path, versions)
     if table is None:
-        message = "there is no such table"
+        message = f"there is no table {path.parent.name}/{path.name}"
         raise UsageError(message, hint="`headrace run` makes it")
+    return table
+
+
+def _of_intervals(table: Table, columns: list[str], units: tuple[str, ...]) -> pa.Table:
     wanted = set(units)
     files = [file for file in table.files if str(file.partition["_interval"]) in wanted]
     return table.arrow(columns, files=files)

@@ -9,7 +9,12 @@ from headrace.report.wording import amount
 from headrace.stage import Outcome, StageResult
 
 # Counts of rows whose sum is what a stage worked through; the first that a stage has.
-_WORKED = (("read",), ("built", "labelled"), ("train", "validation", "test"))
+_WORKED = (
+    ("read",),
+    ("built", "labelled"),
+    ("learned_from",),
+    ("train", "validation", "test"),
+)
 _HOUR_S = 3600
 _PER = 1000  # scores
 

@@ -11,8 +11,9 @@ from pydantic import BaseModel, ValidationError
 from headrace.spec.document import Json
 from headrace.spec.fields import NAME
 from headrace.spec.forms import Encoding, History, Holiday, Latest, Lookup, Step
-from headrace.spec.model import Check, ColumnType, Schedule, Source, Split, Target, Training
+from headrace.spec.model import Check, ColumnType, Schedule, Source, Target
 from headrace.spec.problems import KEY, Loc
+from headrace.spec.training import Split, Training
 
 Part = TypeVar("Part", bound=BaseModel)
 

@@ -24,7 +24,7 @@ from pyspark.sql import functions as F
 
 from headrace.models.algorithms.algorithm import Parameters, Task
 from headrace.models.algorithms.estimators import one_class
-from headrace.models.algorithms.linear import coefficients
+from headrace.models.algorithms.linear.coefficients import coefficients
 from spark_jobs.matrix import FEATURES, LABEL, one_hot
 from spark_jobs.twins.rows import Rows
 

@@ -13,14 +13,14 @@ from headrace.evaluation.calibration import fit
 from headrace.evaluation.metrics import Metric
 from headrace.models.algorithms import CATALOGUE, named
 from headrace.models.algorithms.algorithm import Family, Samples, Task
-from headrace.models.bag import Bag, Member, Part
 from headrace.models.calibration import Method
 from headrace.models.decision import ClassRule, ValueRule
 from headrace.models.encoding import Encoding
 from headrace.models.formats import FORMATS
 from headrace.models.model import Model, Recipe
-from headrace.models.pool import Pool
-from headrace.models.preset import OfMatrix, as_table
+from headrace.models.presets.bag import Bag, Member, Part
+from headrace.models.presets.entry import OfMatrix, as_table
+from headrace.models.presets.pool import Pool
 from headrace.models.target import Classes
 
 pytest.importorskip("onnx")

@@ -43,7 +43,7 @@ def stored(lake, moment, pipeline):
     samples = Samples(encoding.matrix(ROWS), np.array([0.0, 1.0] * 20), encoding.categorical)
     fitted = entry.fit(samples, entry.defaults, seed=7, validation=None, metric="roc_auc")
     recipe = Recipe(pipeline, "late", "class_prior", entry.defaults, 7, moment, "data", "spec")
-    told = {"libraries": {"numpy": "2.4"}, "code": {"version": "0.1.0"}}
+    told = {"libraries": {"numpy": "2.4"}, "code": {"version": "0.1.0"}, "moment": moment}
     return registry.store(lake, Model(recipe, encoding, fitted.estimator), told)
 
 
@@ -51,8 +51,11 @@ def at(day):
     return datetime.fromisoformat(f"{day}T05:00:00").replace(tzinfo=UTC)
 
 
-def train(lake, day, *, promoted, pipeline="rides"):
-    """What a training leaves in the lake; one that is refused ships the champion that stands."""
+def train(lake, day, *, promoted, pipeline="rides", held=None):
+    """What a training leaves in the lake; one that is refused ships the champion that stands.
+
+    `held` is the digest of a model that it would have promoted, were it steady.
+    """
     champion = registry.champion(lake, pipeline)
     model = (
         stored(lake, at(day).isoformat(), pipeline) if promoted or not champion else champion.model
@@ -74,6 +77,13 @@ def train(lake, day, *, promoted, pipeline="rides"):
         "decision": {"promoted": promoted, "shipped": "class_prior", "sentence": "It is so."},
         "model": model,
     }
+    if held is not None:
+        detail["held"] = {"candidate": "far", "model": held, "verdict": "held"}
+        detail["inspection"] = {"stability": {"sentence": "It goes far."}}
+        metrics = {"validation": {"roc_auc": 0.6, "brier": None}}
+        detail["leaderboard"] += [{"candidate": "far", "kind": "algorithm", **metrics}]
+        tested = {"roc_auc": {"value": 0.9, "low": 0.8, "high": 0.95}}
+        detail["test"] += [{"candidate": "far", "role": "winner", "metrics": tested}]
     result = StageResult(
         name="train", subject=pipeline, units=(day,), outcome=Outcome.DONE, detail=detail
     )
@@ -157,7 +167,7 @@ def runs(client):
 
 def test_each_training_becomes_a_run_with_its_figures_its_page_and_its_model(lake, client, runs):
     model = train(lake, "2014-01-10", promoted=True)
-    assert mirror.copy(lake, "rides") == ["2014-01-10"]
+    assert mirror.copy(lake, "rides").trainings == ("2014-01-10",)
     [run] = runs()
     assert run.info.status == "FINISHED"
     assert run.data.metrics == {
@@ -183,9 +193,9 @@ def test_each_training_becomes_a_run_with_its_figures_its_page_and_its_model(lak
     assert version.run_id == run.info.run_id
 
     # Again: nothing is sent. After a later training without promotion: a run, and no new version.
-    assert mirror.copy(lake, "rides") == []
+    assert not mirror.copy(lake, "rides")
     train(lake, "2014-02-10", promoted=False)
-    assert mirror.copy(lake, "rides") == ["2014-02-10"]
+    assert mirror.copy(lake, "rides").trainings == ("2014-02-10",)
     assert [run.info.run_name[:10] for run in runs()] == ["2014-01-10", "2014-02-10"]
     assert len(client.search_model_versions("name = 'rides'")) == 1
 
@@ -196,13 +206,54 @@ def test_each_training_becomes_a_run_with_its_figures_its_page_and_its_model(lak
     assert (moved.tags["headrace.model"], moved.version) == (newest, "2")
 
 
+def test_a_held_model_is_mirrored_once_a_person_releases_it_and_the_alias_moves(
+    headrace, folder, client
+):
+    text = (folder / "pipeline.yaml").read_text().replace("name: rides", "name: later")
+    (folder / "pipeline.yaml").write_text(text)
+    lake = Lake(folder / "lake")
+    before = train(lake, "2014-01-10", promoted=True, pipeline="later")
+    far = stored(lake, at("2014-02-10").isoformat(), "later")
+    train(lake, "2014-02-10", promoted=False, pipeline="later", held=far)
+    assert mirror.copy(lake, "later").releases == ()
+    champion = client.get_model_version_by_alias("later", "champion")
+    assert champion.tags["headrace.model"] == before
+
+    who = ("--by", "Ada Byron", "--reason", "a fair in town")
+    code, _, err = headrace("release", "pipeline.yaml", far[:8], *who)
+    assert (code, "not mirrored" in err) == (0, False)
+    champion = client.get_model_version_by_alias("later", "champion")
+    assert (champion.tags["headrace.model"], champion.version) == (far, "2")
+    run = client.get_run(champion.run_id)
+    assert (run.info.run_name, run.info.status) == ("2014-02-10 far", "FINISHED")
+    assert run.data.tags["headrace.released_by"] == "Ada Byron"
+    assert run.data.tags["headrace.reason"] == "a fair in town"
+    assert run.data.metrics["validation/roc_auc"] == 0.6
+    assert run.data.metrics["test/roc_auc"] == 0.9
+    kept = {each.path for each in client.list_artifacts(run.info.run_id, "model")}
+    assert kept == {f"model/{path.name}" for path in (lake.models("later") / far).iterdir()}
+    assert not mirror.copy(lake, "later")  # again: nothing is sent
+
+
+def test_a_release_is_done_though_the_server_is_down(headrace, folder, monkeypatch, caplog):
+    lake = Lake(folder / "lake")
+    train(lake, "2014-01-10", promoted=True)
+    far = stored(lake, at("2014-02-10").isoformat(), "rides")
+    train(lake, "2014-02-10", promoted=False, held=far)
+    monkeypatch.setenv(mirror.SERVER, "http://127.0.0.1:1")
+    who = ("--by", "Ada Byron", "--reason", "a fair in town")
+    assert headrace("release", "pipeline.yaml", far[:8], *who)[0] == 0
+    assert registry.champion(lake, "rides").model == far
+    assert "not mirrored: the MLflow server did not take it" in caplog.text
+
+
 def test_half_a_run_is_sent_again_as_a_whole(lake, client):
     """A process that is killed leaves a run that never ended, with some candidates below it."""
     train(lake, "2014-05-10", promoted=True, pipeline="halves")
     experiment = client.create_experiment("headrace/halves")
     half = client.create_run(experiment, tags={mirror.UNIT: "halves/train/2014-05-10"})
     client.create_run(experiment, tags={"mlflow.parentRunId": half.info.run_id})
-    assert mirror.copy(lake, "halves") == ["2014-05-10"]
+    assert mirror.copy(lake, "halves").trainings == ("2014-05-10",)
     left = client.search_runs([experiment])
     assert len(left) == 2
     assert {run.info.status for run in left} == {"FINISHED"}
@@ -218,7 +269,7 @@ def test_the_command_tells_what_it_sent_and_where(headrace, folder, client):
     url = client.tracking_uri
     assert out.splitlines()[-1] == f"next: look at the experiment headrace/told of {url}"
     told = json.loads(headrace("mirror", "--json")[1])
-    assert told == {"pipeline": "told", "outcome": "already_done", "trainings": []}
+    assert told == {"pipeline": "told", "outcome": "already_done", "trainings": [], "releases": []}
 
 
 @pytest.mark.parametrize(

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from datetime import date
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
 from flows.cli import main
+from headrace.evaluation import history
 from headrace.faults import VARIABLE
+from headrace.held import waiting
 from headrace.lake import Table, application_id, commit, stage_file
+from headrace.models import registry
+from headrace.stage import Outcome, StageResult
 from headrace.verify import verify
 from ray_tasks.predict import schemas
 
@@ -196,6 +202,48 @@ def test_what_was_refused_cannot_be_released(headrace, scored):
     assert code == 2
     assert f"1 forecasts of {DAY} were refused, such as: prediction 9e9" in err
     assert "cannot be released" in err
+
+
+def test_what_waits_is_told_by_the_logs_without_a_look_at_its_rows(holding):
+    for path in holding.held("rides").rglob("*.parquet"):
+        path.unlink()
+    assert waiting(holding, "rides") == {date.fromisoformat(DAY): 1}
+
+
+@pytest.fixture
+def holding_a_model(scored):
+    """A lake whose newest training would have promoted a model, were it steady; its digest."""
+    lake = scored()[1]
+    champion = registry.champion(lake, "rides")
+    model, at = registry.load(lake, "rides", champion.model), champion.moment
+    recipe = replace(model.recipe, seed=8)
+    far = registry.store(lake, replace(model, recipe=recipe), {"moment": at.isoformat()})
+    told = {"promoted": False, "shipped": "best_lookup", "sentence": "It is held."}
+    gain = {"over": "best_lookup", "metric": "roc_auc", "value": 0.1, "low": 0.0, "high": 0.2}
+    detail = {
+        "leaderboard": [],
+        "test": [],
+        "gain": gain,
+        "decision": told,
+        "model": champion.model,
+        "held": {"candidate": "far", "model": far, "verdict": "held"},
+        "inspection": {"stability": {"sentence": "It goes far."}},
+    }
+    result = StageResult(
+        name="train", subject="rides", units=("2014-01-04",), outcome=Outcome.DONE, detail=detail
+    )
+    history.keep(lake, result, moment=at, run="r0", evaluated_at=at)
+    return far
+
+
+def test_a_model_that_a_person_released_is_a_promotion(headrace, holding_a_model):
+    demanded = ("train", "--require-promotion")
+    code, _, err = headrace(*demanded)
+    assert code == 3
+    assert f"`headrace release FILE {holding_a_model[:12]}` releases it" in err
+    assert headrace("release", "pipeline.yaml", holding_a_model[:8], *WHO)[0] == 0
+    code, out, err = headrace(*demanded)
+    assert (code, "already done" in out) == (0, True), err
 
 
 @pytest.mark.usefixtures("holding")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from headrace.errors import TrainingError
 from headrace.lake import Lake
 from headrace.models import registry
 from headrace.settings import Settings
@@ -97,3 +98,48 @@ def test_where_all_trials_of_one_node_fail_the_candidate_of_an_engine_is_shipped
     assert result.detail["decision"]["shipped"] == "decision_tree"
     score(pipeline, lake, settings, intervals=[moment], run="r2")
     assert rebuild(pipeline, lake, day=moment).differing == ()
+
+
+BEYOND_SINGLE = 1e39  # of wind: a number, and in single precision infinite
+
+
+def test_fits_of_engines_that_fail_are_failed_candidates_and_the_others_stand(
+    spark, declared, lake, gold, days, moment
+):
+    engines = {"xgboost": "ray_train", "decision_tree": "spark", "naive_bayes": "spark"}
+    pipeline = declared_with(declared, algorithms=[*engines], engines=engines, inspect=False)
+    gold(lake, days[:2], wind=BEYOND_SINGLE)
+    gold(lake, days[2:])
+    noted = fit(spark, lake, pipeline=pipeline, moment=moment).notes
+    assert noted[0].startswith("decision_tree could not be fitted: ")
+    assert "wind has a number beyond those of single precision" in noted[0]
+    settings = Settings(lake=lake.root, open_ports=True)
+    result = train(pipeline, lake, settings, moment=moment, run="r1")
+    board = {row["candidate"]: row for row in result.detail["leaderboard"]}
+    for name in ("xgboost", "decision_tree"):
+        assert (board[name]["trials"], board[name]["failed"]) == (1, 1)
+        assert board[name]["validation"] == {}
+    assert (board["naive_bayes"]["failed"], "log_loss" in board["naive_bayes"]["validation"]) == (
+        0,
+        True,
+    )
+    told = {note.partition(" ")[0]: note for note in result.notes if "has no candidate" in note}
+    assert {*told} == {"xgboost", "decision_tree"}
+    assert "workers of Ray Train could not fit it: XGBoostError: " in told["xgboost"]
+    assert "wind has a number beyond those of single precision" in told["decision_tree"]
+    assert all("leave it out of `training.engines`" in note for note in told.values())
+    assert not [*(lake.root / "candidates").rglob("*.json")]  # the reasons are told, and gone
+
+
+def test_where_nothing_but_baselines_could_be_fitted_the_training_fails_with_the_reasons(
+    spark, declared, lake, gold, days, moment
+):
+    engines = {"decision_tree": "spark"}
+    pipeline = declared_with(declared, algorithms=[*engines], engines=engines)
+    gold(lake, days[:2], wind=BEYOND_SINGLE)
+    gold(lake, days[2:])
+    fit(spark, lake, pipeline=pipeline, moment=moment)
+    with pytest.raises(TrainingError, match="nothing could be fitted but baselines") as error:
+        train(pipeline, lake, Settings(lake=lake.root), moment=moment, run="r1")
+    assert "wind has a number beyond those of single precision" in error.value.message
+    assert fit(spark, lake, pipeline=pipeline, moment=moment).outcome is Outcome.DONE  # again

@@ -12,6 +12,7 @@ from headrace import held
 from headrace.errors import UsageError
 from headrace.lake import Table, application_id, commit, digest, stage_file
 from headrace.models import registry
+from headrace.release import release
 from headrace.settings import Settings
 from headrace.spec.model import Pipeline
 from headrace.verify import verify
@@ -175,14 +176,14 @@ def test_a_model_that_is_held_predicts_once_a_named_person_releases_it(
     assert registry.champion(lake, "flights").model == detail["model"] != model
     what = held.named(lake, "flights", model[:8])
     now = datetime.now(UTC)
-    held.release(lake, "flights", what, by="Ada Byron", reason="both move together", now=now)
+    release(lake, "flights", what, by="Ada Byron", reason="both move together", now=now)
     champion = registry.champion(lake, "flights")
     assert (champion.model, champion.moment) == (model, pipeline.at(moment))
     assert champion.previous == detail["model"]
     assert champion.decision.endswith("released by Ada Byron: both move together")
     again = held.named(lake, "flights", model)
     assert (again.published, again.release.by) == (True, "Ada Byron")
-    assert not held.release(lake, "flights", again, by="Bob", reason="too", now=now)[1]
+    assert not release(lake, "flights", again, by="Bob", reason="too", now=now)[1]
     assert len(registry.promotions(lake, "flights")) == 2
     result = score(pipeline, lake, Settings(lake=lake.root), intervals=[days[WILD]], run="r2")
     assert set(result.detail["models"].values()) == {model}

@@ -7,13 +7,15 @@ import json
 import numpy as np
 import pytest
 
-from headrace.errors import SetupError, TrainingError
+from headrace.errors import CorruptArtifact, EngineLost, SetupError, TrainingError
 from headrace.lake import Lake
 from headrace.models import registry
+from headrace.models.algorithms import named
 from headrace.models.formats import FORMATS
 from headrace.settings import Settings
 from headrace.spec.model import Pipeline
 from ray_tasks.examples import read
+from ray_tasks.parallel import error_of
 from ray_tasks.train import train
 
 pytestmark = pytest.mark.usefixtures("ray_local")
@@ -117,3 +119,19 @@ def test_scores_of_the_model_are_probabilities(trained, wide, moment):
     score = model.predict(examples.of(examples.parts.test))
     assert ((score > 0) & (score < 1)).all()
     assert np.ptp(score) > 0.1  # it tells rows apart
+
+
+def test_what_a_worker_raised_is_a_failed_fit_and_workers_that_went_away_are_a_lost_engine():
+    from ray.train.v2._internal.exceptions import WorkerHealthCheckFailedError
+    from ray.train.v2.api.exceptions import ControllerError, WorkerGroupError
+
+    entry = named("xgboost")
+    gone = WorkerHealthCheckFailedError("a worker died", RuntimeError("killed"))
+    refused = error_of(entry, WorkerGroupError("both", {0: ValueError("no label\nat"), 1: gone}))
+    assert type(refused) is TrainingError
+    assert refused.message == "workers of Ray Train could not fit it: ValueError: no label"
+    assert "leave it out of `training.engines`" in refused.hint
+    damaged = CorruptArtifact("a data file is missing", file="a.parquet")
+    assert error_of(entry, WorkerGroupError("one", {0: damaged})) is damaged
+    for lost in (WorkerGroupError("all", {0: gone, 1: gone}), ControllerError(gone)):
+        assert type(error_of(entry, lost)) is EngineLost

@@ -7,9 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from headrace import held, runs
-from headrace.errors import CommitConflict, UsageError
-from headrace.lake import Lake, Table
+from headrace import faults, held, runs
+from headrace.errors import CommitConflict, EngineLost, UsageError
+from headrace.lake import Lake, Table, application_id, commit, stage_file
+from headrace.release import release
 from headrace.report.page import render
 from headrace.settings import Settings
 from headrace.spec.model import Pipeline
@@ -67,9 +68,9 @@ def wild(moment):
     return moment + timedelta(days=100)
 
 
-def release(lake, day):
+def released(lake, day):
     what = held.named(lake, "flights", day.isoformat())
-    return held.release(lake, "flights", what, **WHO)
+    return release(lake, "flights", what, **WHO)
 
 
 def broken(lake):
@@ -93,7 +94,7 @@ def test_what_is_released_is_what_was_predicted_to_the_bit(forecast, forecasts, 
     gold(lake, [wild], wind=FAR, outcome=minutes)
     forecast(wild)
     assert rebuild(forecasts, lake, day=wild).rows == 59
-    _, now = release(lake, wild)
+    _, now = released(lake, wild)
     again = rebuild(forecasts, lake, day=wild)
     assert (now, again.rows, again.differing) == (True, 60, ())
     assert broken(lake) == []
@@ -107,20 +108,64 @@ def test_an_absurd_forecast_is_refused_and_cannot_be_released(
     assert forecast(wild).rows == {"read": 60, "scored": 59, "refused": 1}
     assert rebuild(forecasts, lake, day=wild).rows == 59
     with pytest.raises(UsageError, match=r"1 forecasts of .* were refused") as error:
-        release(lake, wild)
+        released(lake, wild)
     assert "cannot be released" in error.value.hint
+
+
+@pytest.mark.parametrize("before", [(), (1,)], ids=["the first scores", "other days scored"])
+@pytest.mark.parametrize("wind", [FAR, ABSURD], ids=["held", "refused"])
+def test_a_scoring_that_was_ended_before_its_scores_is_told_as_not_finished(
+    forecast, lake, gold, wild, monkeypatch, wind, before
+):
+    others = [wild + timedelta(days=n) for n in before]
+    gold(lake, [wild], wind=wind, outcome=minutes)
+    for day in others:
+        gold(lake, [day], outcome=minutes)
+        forecast(day)
+    faults._passed.clear()  # noqa: SLF001 - a process of its own would begin at none
+    monkeypatch.setenv(faults.VARIABLE, "score.after_commit:raise:1")
+    with pytest.raises(EngineLost):
+        forecast(wild, run="r3")
+    monkeypatch.delenv(faults.VARIABLE)
+    found = [each for each in verify(lake.root) if each.state != "ok"]
+    assert [(each.name, each.state) for each in found] == [("scoring of flights", "warn")]
+    assert found[0].found.startswith(f"not finished: of {wild} rows are refused or held")
+    assert found[0].advice == "`headrace run` again completes it"
+    forecast(wild, run="r4")
+    assert broken(lake) == []
+    assert Table(lake.scores("flights")).arrow().num_rows == 59 + 60 * len(others)
+
+
+def test_a_day_whose_scores_stand_and_are_too_few_is_a_failure_still(forecast, lake, gold, wild):
+    gold(lake, [wild], wind=ABSURD, outcome=minutes)
+    forecast(wild)
+    scores = Table(lake.scores("flights"))
+    few = scores.arrow().slice(1)
+    commit(
+        scores.path,
+        [stage_file(scores.path, few.drop(["_interval"]), partition={"_interval": wild})],
+        schema=scores.schema,
+        unit=application_id("flights", "score", wild.isoformat()),
+        partition_by=["_interval"],
+        replace=[("_interval", "=", wild.isoformat())],
+        recorded=1,
+        repeatable=True,
+    )
+    (found,) = [each for each in verify(lake.root) if each.state != "ok"]
+    assert found.state == "fail"
+    assert f"not one for each row of features on {wild}" in found.found
 
 
 def test_scoring_anew_holds_anew_and_takes_what_was_released_along(forecast, lake, gold, wild):
     gold(lake, [wild], wind=FAR, outcome=minutes)
     forecast(wild)
-    release(lake, wild)
+    released(lake, wild)
     gold(lake, [wild], wind=FAR + 9, outcome=minutes, replace=True)
     assert forecast(wild, run="r3", stale=True).rows["held"] == 1
     scores = Table(lake.scores("flights")).arrow()
     assert (scores.num_rows, set(scores["_run"].to_pylist())) == (59, {"r3"})
     assert held.waiting(lake, "flights") == {wild: 1}
-    release(lake, wild)
+    released(lake, wild)
     assert Table(lake.scores("flights")).arrow().num_rows == 60
     assert len(held.releases(lake, "flights")) == 2
     assert broken(lake) == []
@@ -135,7 +180,7 @@ def test_a_release_decided_before_a_scoring_anew_is_refused_and_doubles_nothing(
     gold(lake, [wild], wind=FAR + 9, outcome=minutes, replace=True)
     forecast(wild, run="r3", stale=True)
     with pytest.raises(CommitConflict):
-        held.release(lake, "flights", what, **WHO)
+        release(lake, "flights", what, **WHO)
     assert Table(lake.scores("flights")).arrow().num_rows == 59
     assert held.waiting(lake, "flights") == {wild: 1}
 
@@ -158,7 +203,7 @@ def test_the_page_of_the_run_tells_what_waits_and_who_released_what(
     assert "59 scored, 1 held, 0 refused" in page
     assert "waits" in page
     assert "the table holds them" in page
-    release(lake, wild)
+    released(lake, wild)
     page = render(forecasts, lake, run="r2")
     assert "by Ada Byron on 2014-01-01" in page
     assert "the table holds them" in page

@@ -16,7 +16,7 @@ from headrace.evaluation import history
 from headrace.lake import Table
 from headrace.models import registry
 from headrace.settings import Settings
-from headrace.spec.model import Allowance
+from headrace.spec.training import Allowance
 from headrace.stage import Outcome, StageResult
 from ray_tasks.examples import read
 from ray_tasks.train import train

@@ -27,12 +27,12 @@ from headrace.browse import OpenLake
 from headrace.errors import CorruptArtifact, UsageError
 from headrace.models import registry
 from headrace.models.algorithms.algorithm import Task
-from headrace.models.bag import Bag, Member, Part
 from headrace.models.encoding import Encoding
 from headrace.models.formats import FORMATS
 from headrace.models.model import Model, Recipe, digest_of, file_digests
-from headrace.models.pool import Pool
-from headrace.models.preset import OfMatrix
+from headrace.models.presets.bag import Bag, Member, Part
+from headrace.models.presets.entry import OfMatrix
+from headrace.models.presets.pool import Pool
 from headrace.models.trees import check_trees
 
 X = np.array([[n % 7, n % 5] for n in range(200)], dtype=np.float64)

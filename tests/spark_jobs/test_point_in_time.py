@@ -594,7 +594,7 @@ def test_days_out_of_reach_of_a_late_row_stay_as_they_are(tmp_path):
     far=st.booleans(),
 )
 def test_the_newest_of_sorted_arrays_is_that_of_a_loop(facts, asked, far):
-    from spark_jobs.newest import newest_of
+    from spark_jobs.gold.newest import newest_of
 
     scale = 2**55 if far else 1  # so that key and time do not fit into one number
     order = (

@@ -17,7 +17,7 @@ from headrace.evaluation.audit.questions import asked, perfect_ranks, questions
 from headrace.evaluation.audit.repeats import repeated_rows
 from headrace.evaluation.audit.subject import Lookup, Roles, Subject
 from headrace.models.algorithms.algorithm import Task
-from headrace.spec.model import Leak
+from headrace.spec.training import Leak
 
 __all__ = ["Audited", "Finding", "Leak", "Lookup", "NotJudged", "Roles", "audit"]
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from headrace.spec.model import Leak
+from headrace.spec.training import Leak
 
 
 @dataclass(frozen=True)

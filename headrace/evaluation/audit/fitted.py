@@ -10,7 +10,7 @@ from headrace.evaluation.audit.aggregates import aggregates
 from headrace.evaluation.audit.finding import Finding, NotJudged
 from headrace.evaluation.audit.subject import Subject
 from headrace.evaluation.metrics import Floats
-from headrace.spec.model import Leak
+from headrace.spec.training import Leak
 
 FEWEST = 100  # rows; and at least half as many values
 EXACT = 1e-6  # of a column's spread: equal, but for rounding

@@ -9,7 +9,7 @@ from headrace.evaluation.audit.finding import Finding, NotJudged
 from headrace.evaluation.audit.subject import Subject
 from headrace.evaluation.blocks import names_of
 from headrace.masking import MASK
-from headrace.spec.model import Leak
+from headrace.spec.training import Leak
 
 _SHOWN = 3
 

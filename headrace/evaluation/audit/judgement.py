@@ -9,7 +9,7 @@ from typing import Any
 
 from headrace.errors import LeakFound
 from headrace.evaluation.audit.finding import Audited, Finding
-from headrace.spec.model import Allowance
+from headrace.spec.training import Allowance
 
 
 @dataclass(frozen=True)

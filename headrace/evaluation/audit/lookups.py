@@ -10,7 +10,7 @@ import pyarrow as pa
 from headrace.evaluation.audit.aggregates import aggregates
 from headrace.evaluation.audit.finding import Finding, NotJudged
 from headrace.evaluation.audit.subject import Cells, Lookup, Subject
-from headrace.spec.model import Leak
+from headrace.spec.training import Leak
 
 PURE = 0.98  # of the rows without an entry, or of those with one, have the same target
 FEWEST = 30  # rows of either kind

@@ -10,7 +10,7 @@ from headrace.evaluation.audit.finding import Finding, NotJudged
 from headrace.evaluation.audit.power import cross_fitted, enough
 from headrace.evaluation.audit.subject import Cells, Subject
 from headrace.evaluation.metrics import Booleans, Floats
-from headrace.spec.model import Leak
+from headrace.spec.training import Leak
 
 SHARE = 0.001  # of the values
 TELLS = 0.6  # the AUC that a moment after `at` must surely have to be more than a plan

@@ -12,7 +12,7 @@ from headrace.evaluation.audit.finding import Finding, NotJudged
 from headrace.evaluation.audit.power import Power, cross_fitted, enough
 from headrace.evaluation.audit.subject import Cells, Subject
 from headrace.evaluation.metrics import Floats, Integers
-from headrace.spec.model import Leak
+from headrace.spec.training import Leak
 
 ALIKE = 0.5  # of the neighbours that would differ by chance are alike
 TELLS = 0.8  # the AUC that an id must surely have

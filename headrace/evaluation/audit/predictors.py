@@ -8,7 +8,7 @@ from headrace.evaluation.audit.finding import Finding, NotJudged
 from headrace.evaluation.audit.power import Power, cross_fitted, enough, power_of, scores
 from headrace.evaluation.audit.subject import Cells, Subject
 from headrace.evaluation.metrics import Booleans, Integers
-from headrace.spec.model import Leak
+from headrace.spec.training import Leak
 
 PERFECT = 0.98  # an AUC that is surely above this
 FEWEST = 50  # rows of either class

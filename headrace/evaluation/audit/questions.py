@@ -13,7 +13,7 @@ from headrace.evaluation.audit.power import shares
 from headrace.evaluation.audit.subject import Subject
 from headrace.evaluation.metrics import Booleans, Floats
 from headrace.models.algorithms.algorithm import Task
-from headrace.spec.model import Leak
+from headrace.spec.training import Leak
 
 MOST_CLASSES = 3  # the most frequent ones
 PERFECT_RANKS = 0.998  # a rank correlation that is surely above this

@@ -9,7 +9,7 @@ from headrace.evaluation.audit.finding import Finding, NotJudged
 from headrace.evaluation.audit.subject import Subject
 from headrace.evaluation.metrics import Booleans, Floats
 from headrace.masking import masked
-from headrace.spec.model import Leak
+from headrace.spec.training import Leak
 
 FEWEST = 5  # later rows that recur
 SHARE = 0.01  # of the later rows, too

@@ -160,17 +160,6 @@ def predict_scikit(estimator: Mapping[str, Any], X: Matrix) -> Floats:
     return completed(estimator, model.predict(X) if regression else model.predict_proba(X))
 
 
-def predict_in_blocks(estimator: Mapping[str, Any], X: Matrix) -> Floats:
-    """Predictions of an estimator whose arithmetic is BLAS's."""
-    import numpy as np
-
-    if one_class(estimator):
-        return completed(estimator, np.ones(X.shape[0]))
-    model = estimator["model"]
-    regression = estimator["task"] == Task.REGRESSION
-    return completed(estimator, in_blocks(model.predict if regression else model.predict_proba, X))
-
-
 def calibration(margins: Floats, train: Samples) -> dict[str, Any]:
     """Platt's scaling, multinomial for more than two classes: margins to probabilities.
 

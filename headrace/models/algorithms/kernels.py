@@ -32,7 +32,7 @@ from headrace.models.algorithms.estimators import (
     one_class,
     weighted,
 )
-from headrace.models.algorithms.linear import coefficients, linked
+from headrace.models.algorithms.linear.coefficients import coefficients, linked
 from headrace.models.algorithms.space import Dimension, choice, integer, log_int, log_uniform
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Entries whose methods are ours, in modules of their own; nothing of them is loaded here."""
+"""Entries whose methods are ours, of `models/methods`; nothing of them is loaded here."""
 
 from __future__ import annotations
 
@@ -61,8 +61,8 @@ SPLINE_LINEAR = Algorithm(
     title="Linear model on splines",
     tasks=frozenset(Task),
     needs=Needs(categories="codes"),
-    fit=_Fit("headrace.models.expanded", "fit_splines"),
-    predict=_Predict("headrace.models.expanded", "predict_splines"),
+    fit=_Fit("headrace.models.methods.splines", "fit"),
+    predict=_Predict("headrace.models.methods.splines", "predict"),
     save_as="arrays",
     defaults={"C": 1.0},
     space={"C": log_uniform(1e-3, 1e2)},
@@ -83,8 +83,8 @@ QUADRATIC = Algorithm(
     title="Linear model on products of pairs of columns",
     tasks=frozenset(Task),
     needs=Needs(categories="codes"),
-    fit=_Fit("headrace.models.expanded", "fit_products"),
-    predict=_Predict("headrace.models.expanded", "predict_products"),
+    fit=_Fit("headrace.models.methods.products", "fit"),
+    predict=_Predict("headrace.models.methods.products", "predict"),
     save_as="arrays",
     defaults={"C": 0.01},
     space={"C": log_uniform(1e-4, 1.0)},
@@ -102,8 +102,8 @@ GAUSSIAN_PROCESS_ARD = Algorithm(
     title="Gaussian process with learned length scales",
     tasks=frozenset({Task.REGRESSION}),
     needs=Needs(categories="one_hot"),
-    fit=_Fit("headrace.models.gaussian", "fit"),
-    predict=_Predict("headrace.models.gaussian", "predict"),
+    fit=_Fit("headrace.models.methods.gaussian", "fit"),
+    predict=_Predict("headrace.models.methods.gaussian", "predict"),
     save_as="arrays",
     defaults={"steps": 50},
     space={"steps": integer(10, 100)},
@@ -124,8 +124,8 @@ REALMLP = Algorithm(
     title="Neural network (RealMLP)",
     tasks=frozenset(Task),
     needs=Needs(categories="codes"),
-    fit=_Fit("headrace.models.neural", "fit"),
-    predict=_Predict("headrace.models.neural", "predict"),
+    fit=_Fit("headrace.models.methods.neural", "fit"),
+    predict=_Predict("headrace.models.methods.neural", "predict"),
     save_as="arrays",
     defaults={"activation": "auto", "learning_rate": 0.04, "dropout": 0.15, "weight_decay": 0.02},
     space={
@@ -155,8 +155,8 @@ PRESET = Algorithm(
     title="Preset of many models",
     tasks=frozenset(Task),
     needs=Needs(categories="codes"),
-    fit=_Fit("headrace.models.preset", "fit_entry"),
-    predict=_Predict("headrace.models.preset", "predict_entry"),
+    fit=_Fit("headrace.models.presets.entry", "fit_entry"),
+    predict=_Predict("headrace.models.presets.entry", "predict_entry"),
     save_as="preset",
     defaults={"preset": "best", "time_limit": 600.0},
     family=Family.ENSEMBLES,

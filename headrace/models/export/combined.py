@@ -15,12 +15,12 @@ from headrace.models.export.graph import Graph, Value
 from headrace.models.export.inputs import one_hot
 from headrace.models.export.writers import written
 from headrace.models.formats import FORMATS
-from headrace.models.pool import FLOOR
+from headrace.models.presets.pool import FLOOR
 
 if TYPE_CHECKING:
-    from headrace.models.bag import Bag, Member
     from headrace.models.encoding import Encoding, Form
-    from headrace.models.preset import OfMatrix
+    from headrace.models.presets.bag import Bag, Member
+    from headrace.models.presets.entry import OfMatrix
 
 _CERTAIN = 1e-6  # as `ensembles` has it: the least probability that a log is taken of
 

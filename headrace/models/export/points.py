@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from headrace.models import neural
 from headrace.models.algorithms.algorithm import Task
 from headrace.models.algorithms.estimators import one_class
 from headrace.models.export.graph import Graph, Value
 from headrace.models.export.linear import calibrated, linked
+from headrace.models.methods import neural
+from headrace.models.methods.neural.network import SELU
 
 if TYPE_CHECKING:
     from headrace.evaluation.metrics import Floats
@@ -144,9 +145,9 @@ def _embedded(g: Graph, numbers: Value, shape: neural.Shape, held: Mapping[str, 
 
 
 def _active(g: Graph, kind: str, x: Value) -> Value:
-    """As `neural._activated`."""
+    """As in `neural/network.py`."""
     if kind == "selu":
-        scale, alpha = 1.0507009873554805, 1.6732632423543772
+        scale, alpha = SELU
         low = g.op("Sub", g.op("Exp", g.op("Min", x, 0.0)), 1.0)
         return g.op("Mul", g.op("Add", g.op("Mul", low, alpha), g.op("Max", x, 0.0)), scale)
     e = g.op("Exp", g.op("Min", x, 20.0))

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from headrace.models.algorithms.rules import Condition, predict_rules
+from headrace.models.algorithms.rules.conditions import Condition, predict_rules
 from headrace.models.export.graph import Graph, Value
 
 

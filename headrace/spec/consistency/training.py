@@ -6,9 +6,10 @@ import re
 
 from headrace.evaluation.metric import METRICS
 from headrace.models.algorithms.algorithm import Task
-from headrace.spec.model import Split, Target, Training
+from headrace.spec.model import Target
 from headrace.spec.parts import Parts
 from headrace.spec.problems import KEY, Findings, Loc, listed, near, shown, unknown
+from headrace.spec.training import Split, Training
 
 _MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 _WEEKDAYS = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"]

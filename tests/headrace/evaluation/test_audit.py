@@ -19,7 +19,7 @@ from headrace.lake import application_id, commit, stage_file
 from headrace.masking import MASK
 from headrace.models.algorithms.algorithm import Task
 from headrace.spec import load
-from headrace.spec.model import Allowance
+from headrace.spec.training import Allowance
 
 SHOP = Path(__file__).parents[1] / "spec" / "shop.yaml"
 ROWS = 600

@@ -15,7 +15,8 @@ from headrace.evaluation.blocks import MOST, blocks_of
 from headrace.evaluation.folds import folds, outer
 from headrace.evaluation.splits import split
 from headrace.spec.digest import digest_of
-from headrace.spec.model import Pipeline, Split
+from headrace.spec.model import Pipeline
+from headrace.spec.training import Split
 
 COLUMNS = {"id": "int", "patient": "string", "day": "timestamp"}
 MOMENT = date(2013, 11, 6)

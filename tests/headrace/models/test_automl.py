@@ -9,13 +9,15 @@ import pandas as pd
 import pytest
 
 from headrace.errors import CorruptArtifact, UsageError
-from headrace.models import automl, prepared, preset, presets, runner
+from headrace.models import automl
 from headrace.models.algorithms import named
 from headrace.models.algorithms.algorithm import Samples, Task
-from headrace.models.bag import Member
 from headrace.models.formats import FORMATS
-from headrace.models.jobs import Beside, Done, Here
-from headrace.models.pool import log_loss
+from headrace.models.presets import entry, members, prepared, runner
+from headrace.models.presets.bag import Member
+from headrace.models.presets.job import Done
+from headrace.models.presets.pool import log_loss
+from headrace.models.presets.workers import Beside, Here
 
 RNG = np.random.default_rng(11)
 ROWS = 240
@@ -123,7 +125,6 @@ def test_no_target_at_all_is_refused():
 
 
 def broken(monkeypatch, *members):
-    monkeypatch.setattr(presets, "members", lambda *_: members)
     monkeypatch.setattr(prepared, "members", lambda *_: members)
 
 
@@ -166,8 +167,8 @@ def test_rows_that_are_always_learned_from_are_not_judged():
 
 
 def test_a_far_cell_does_not_lead_the_lines_in_leaves_astray(monkeypatch):
-    profile = presets.Profile(Task.REGRESSION, ROWS, 3, 5, 0, 0.0)
-    of_best = {member.name: member for member in presets.members("best", profile)}
+    profile = members.Profile(Task.REGRESSION, ROWS, 3, 5, 0, 0.0)
+    of_best = {member.name: member for member in members.members("best", profile)}
     broken(monkeypatch, of_best["lgb_lin"])
     rows = X.assign(a=X["a"].where(X.index != 7, 1e6))
     model = fitted(rows, SCORE, task="regression")
@@ -187,7 +188,7 @@ def test_a_preset_of_samples_in_time_holds_whole_intervals_out():
 
     days = np.arange(ROWS) // 10
     train = Samples(np.c_[X["a"]], (Y == "yes").astype(float), blocks=days)
-    preset.fit_matrix(train, preset="quick", time_limit=60, seed=1, workers=looking)
+    entry.fit_matrix(train, preset="quick", time_limit=60, seed=1, workers=looking)
     (folds,) = seen
     assert all(len(set(folds[0][days == day])) == 1 for day in set(days))
 

@@ -10,8 +10,10 @@ import pytest
 from headrace.errors import UsageError
 from headrace.models import automl
 from headrace.models.algorithms.algorithm import Task
-from headrace.models.bag import Member
-from headrace.models.jobs import Beside, Here, Job, Problem, done
+from headrace.models.presets.bag import Member
+from headrace.models.presets.job import Job, done
+from headrace.models.presets.problem import Problem
+from headrace.models.presets.workers import Beside, Here
 
 RNG = np.random.default_rng(5)
 ROWS = 90

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from headrace.models.gaussian import marginal
+from headrace.models.methods.gaussian import marginal
 
 
 def test_the_derivative_of_the_likelihood_is_that_of_finite_differences():

@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
 
-from headrace.models import neural
-from headrace.models.neural import Shape, forward, gradient, views
+from headrace.models.methods.neural.network import Shape, forward, gradient, views
 
 
 @pytest.mark.parametrize("activation", ["selu", "mish"])
@@ -13,7 +12,7 @@ def test_the_gradient_is_that_of_finite_differences(activation, embedded):
     numbers = rng.normal(size=(6, 3))
     ones = rng.integers(-1, 4, (6, 2))
     ones[:, 1] = np.where(ones[:, 0] == ones[:, 1], -1, ones[:, 1])
-    flat = rng.normal(size=neural._size(shape)) * 0.7  # noqa: SLF001  # what is measured
+    flat = rng.normal(size=shape.size) * 0.7
     wanted = rng.normal(size=(6, 2))
     masks = [(rng.random((6, 5)) > 0.3) / 0.7 for _ in range(3)]
 
@@ -49,7 +48,7 @@ def test_the_gradient_is_that_of_finite_differences(activation, embedded):
 def test_training_and_prediction_run_the_same_network():
     rng = np.random.default_rng(5)
     shape = Shape(numbers=2, ones=1, width=4, outputs=3, embedded=True, activation="selu")
-    flat = rng.normal(size=neural._size(shape))  # noqa: SLF001
+    flat = rng.normal(size=shape.size)
     numbers, ones = rng.normal(size=(7, 2)), rng.integers(-1, 1, (7, 1))
     seen = []
     held = views(shape, flat)

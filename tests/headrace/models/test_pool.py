@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headrace.models.pool import log_loss, pool_chances, pool_values, softmax
+from headrace.models.presets.pool import log_loss, pool_chances, pool_values, softmax
 
 
 def noisy(truth, rng, noise):

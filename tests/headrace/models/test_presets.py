@@ -1,7 +1,7 @@
 import pytest
 
 from headrace.models.algorithms.algorithm import Task
-from headrace.models.presets import Profile, folds, members
+from headrace.models.presets.members import Profile, folds, members
 
 
 def of_best(task=Task.BINARY, *, rows=2_000, width=20, classes=2, skew=0.0):

@@ -8,7 +8,7 @@ from scipy.sparse import csr_matrix
 from sklearn.linear_model import LogisticRegression
 
 from headrace.models.algorithms.algorithm import Samples
-from headrace.models.algorithms.sparse_logistic import sparse_logistic
+from headrace.models.algorithms.linear.sparse_logistic import sparse_logistic
 
 
 def rows(classes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

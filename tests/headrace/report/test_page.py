@@ -140,6 +140,12 @@ def test_run_without_training_still_has_a_page(page, tell, told_check):
     assert "This run has no record of features, train and score: it stopped before" in words
 
 
+def test_scores_that_are_recorded_and_not_there_name_their_table(page, tell):
+    tell("score", "delays", rows={"read": 2, "scored": 2, "refused": 0})
+    words = page("r1").words
+    assert "scores cannot be read: there is no table scores/delays" in words
+
+
 def test_run_that_stopped_half_way_names_where(page, tell):
     tell("ingest", "flights", rows={"read": 3})
     words = page("r1").words

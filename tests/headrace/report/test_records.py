@@ -3,6 +3,7 @@
 import pytest
 
 from headrace.errors import UsageError
+from headrace.report.outcome import finding
 from headrace.report.records import read_records
 from headrace.stage import Outcome
 
@@ -44,6 +45,19 @@ def test_of_several_trainings_the_newest_is_told_and_the_others_are_kept(pipelin
     records = read_records(pipeline, lake, run="r1")
     assert records.find("train", "delays").units == ("2013-12-01",)
     assert [result.units for result in records.own] == [("2013-11-01",), ("2013-12-01",)]
+
+
+def test_a_fit_by_spark_is_told_by_the_run_that_did_it_and_missed_by_no_other(pipeline, lake, tell):
+    tell("fit", "delays", run="older", at=1000, rows={"learned_from": 9})
+    tell("train", "delays", run="older", at=1001)
+    tell("train", "delays", run="now", at=2000, outcome=Outcome.ALREADY_DONE)
+    older, now = (read_records(pipeline, lake, run=run) for run in ("older", "now"))
+    assert older.of["fit", "delays"].result.rows == {"learned_from": 9}
+    assert list(older.of) == [("fit", "delays"), ("train", "delays")]
+    for records in (older, now):
+        found = finding(pipeline, records, balances=(), checks=(), scores=None)
+        assert not any("fit" in remark for remark in found.remarks)
+    assert ("fit", "delays") not in {*now.of, *now.missing, *now.elsewhere}
 
 
 def test_record_cut_short_is_named(pipeline, lake, tell):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from headrace.models.algorithms.algorithm import (
     Algorithm,
@@ -16,7 +16,7 @@ from headrace.models.algorithms.algorithm import (
     Samples,
     Task,
 )
-from headrace.models.algorithms.boosting.shared import FLAT, ROUNDS, SMALL, metric_named, ours
+from headrace.models.algorithms.boosting.shared import FLAT, ROUNDS, SMALL, Names, ours
 from headrace.models.algorithms.space import integer, log_int, log_uniform, uniform
 
 if TYPE_CHECKING:
@@ -24,44 +24,32 @@ if TYPE_CHECKING:
 
     from headrace.evaluation.metrics import Floats, Metric
 
-_METRICS = {
-    Task.BINARY: {
-        "log_loss": "binary_logloss",
-        "roc_auc": "auc",
-        "pr_auc": "average_precision",
-        "brier": "l2",
-        "accuracy": "binary_error",
+NAMES = Names(
+    # One thread, one histogram order, no choice by a timing: equal arguments give equal trees.
+    fixed={
+        "num_threads": 1,
+        "deterministic": True,
+        "force_row_wise": True,
+        "verbosity": -1,
     },
-    Task.MULTICLASS: {"log_loss": "multi_logloss", "accuracy": "multi_error"},
-    Task.REGRESSION: {"rmse": "rmse", "mae": "l1", "mape": "mape"},
-}
-_OBJECTIVES = {
-    Task.BINARY: "binary",
-    Task.MULTICLASS: "multiclass",
-    Task.REGRESSION: "regression",
-}
-# One thread, one histogram order, no choice by a timing: equal arguments give equal trees.
-_FIXED = {
-    "num_threads": 1,
-    "deterministic": True,
-    "force_row_wise": True,
-    "verbosity": -1,
-}
-
-
-def lightgbm_arguments(
-    task: Task, classes: int, parameters: Parameters, *, seed: int, metric: Metric
-) -> dict[str, Any]:
-    """What LightGBM is given, under its own names, and ours of `ours`."""
-    several = {"num_class": classes} if task is Task.MULTICLASS else {}
-    return {
-        **_FIXED,
-        "objective": _OBJECTIVES[task],
-        **parameters,
-        "seed": seed,
-        "metric": metric_named(_METRICS, task, metric),
-        **several,
-    }
+    objectives={
+        Task.BINARY: "binary",
+        Task.MULTICLASS: "multiclass",
+        Task.REGRESSION: "regression",
+    },
+    metrics={
+        Task.BINARY: {
+            "log_loss": "binary_logloss",
+            "roc_auc": "auc",
+            "pr_auc": "average_precision",
+            "brier": "l2",
+            "accuracy": "binary_error",
+        },
+        Task.MULTICLASS: {"log_loss": "multi_logloss", "accuracy": "multi_error"},
+        Task.REGRESSION: {"rmse": "rmse", "mae": "l1", "mape": "mape"},
+    },
+    metric="metric",
+)
 
 
 def _fit(
@@ -79,7 +67,7 @@ def _fit(
     """
     import lightgbm
 
-    given = lightgbm_arguments(train.task, train.classes, parameters, seed=seed, metric=metric)
+    given = NAMES.arguments(train.task, train.classes, parameters, seed=seed, metric=metric)
     rounds = given.pop("n_estimators")
     patience, end = ours(given)
 

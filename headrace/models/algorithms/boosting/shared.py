@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from headrace.models.algorithms.algorithm import Resource, Task
+from headrace.models.algorithms.algorithm import Parameters, Resource, Task
 
 if TYPE_CHECKING:
     from headrace.evaluation.metrics import Metric
@@ -22,7 +24,38 @@ FLAT = "outside of the data it saw, a prediction stays at the nearest leaf's: no
 SMALL = "hundreds of rows: a linear model, a forest or a kernel is as good and steadier"
 
 
-def metric_named(names: dict[Task, dict[str, str]], task: Task, metric: Metric) -> str:
+@dataclass(frozen=True)
+class Names:
+    """What a library calls what is asked of it.
+
+    Attributes:
+        fixed: Arguments that no fit changes.
+        objectives: Of each task.
+        metrics: Of each task our metric to the library's; the first stands for one that it lacks.
+        metric: The argument that names the metric.
+    """
+
+    fixed: Mapping[str, Any]
+    objectives: Mapping[Task, str]
+    metrics: Mapping[Task, Mapping[str, str]]
+    metric: str
+
+    def arguments(
+        self, task: Task, classes: int, parameters: Parameters, *, seed: int, metric: Metric
+    ) -> dict[str, Any]:
+        """What the library is given, under its own names, and ours of `ours`."""
+        several = {"num_class": classes} if task is Task.MULTICLASS else {}
+        return {
+            **self.fixed,
+            "objective": self.objectives[task],
+            **parameters,
+            "seed": seed,
+            self.metric: metric_named(self.metrics, task, metric),
+            **several,
+        }
+
+
+def metric_named(names: Mapping[Task, Mapping[str, str]], task: Task, metric: Metric) -> str:
     """What stops a library early; a metric that it lacks is stood for by the first of the task."""
     of_task = names[task]
     return of_task.get(str(metric), next(iter(of_task.values())))

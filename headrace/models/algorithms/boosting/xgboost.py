@@ -16,7 +16,7 @@ from headrace.models.algorithms.algorithm import (
     Samples,
     Task,
 )
-from headrace.models.algorithms.boosting.shared import FLAT, ROUNDS, SMALL, metric_named, ours
+from headrace.models.algorithms.boosting.shared import FLAT, ROUNDS, SMALL, Names, ours
 from headrace.models.algorithms.space import integer, log_uniform, uniform
 
 if TYPE_CHECKING:
@@ -24,39 +24,27 @@ if TYPE_CHECKING:
 
     from headrace.evaluation.metrics import Floats, Metric
 
-_METRICS = {
-    Task.BINARY: {
-        "log_loss": "logloss",
-        "roc_auc": "auc",
-        "pr_auc": "aucpr",
-        "brier": "rmse",
-        "accuracy": "error",
+NAMES = Names(
+    # One thread: equal arguments give equal trees.
+    fixed={"nthread": 1, "tree_method": "hist", "verbosity": 0},
+    objectives={
+        Task.BINARY: "binary:logistic",
+        Task.MULTICLASS: "multi:softprob",
+        Task.REGRESSION: "reg:squarederror",
     },
-    Task.MULTICLASS: {"log_loss": "mlogloss", "accuracy": "merror"},
-    Task.REGRESSION: {"rmse": "rmse", "mae": "mae", "mape": "mape"},
-}
-_OBJECTIVES = {
-    Task.BINARY: "binary:logistic",
-    Task.MULTICLASS: "multi:softprob",
-    Task.REGRESSION: "reg:squarederror",
-}
-# One thread: equal arguments give equal trees.
-_FIXED = {"nthread": 1, "tree_method": "hist", "verbosity": 0}
-
-
-def xgboost_arguments(
-    task: Task, classes: int, parameters: Parameters, *, seed: int, metric: Metric
-) -> dict[str, Any]:
-    """What XGBoost is given, under its own names, and ours of `ours`."""
-    several = {"num_class": classes} if task is Task.MULTICLASS else {}
-    return {
-        **_FIXED,
-        "objective": _OBJECTIVES[task],
-        **parameters,
-        "seed": seed,
-        "eval_metric": metric_named(_METRICS, task, metric),
-        **several,
-    }
+    metrics={
+        Task.BINARY: {
+            "log_loss": "logloss",
+            "roc_auc": "auc",
+            "pr_auc": "aucpr",
+            "brier": "rmse",
+            "accuracy": "error",
+        },
+        Task.MULTICLASS: {"log_loss": "mlogloss", "accuracy": "merror"},
+        Task.REGRESSION: {"rmse": "rmse", "mae": "mae", "mape": "mape"},
+    },
+    metric="eval_metric",
+)
 
 
 def _fit(
@@ -74,7 +62,7 @@ def _fit(
     """
     import xgboost
 
-    given = xgboost_arguments(train.task, train.classes, parameters, seed=seed, metric=metric)
+    given = NAMES.arguments(train.task, train.classes, parameters, seed=seed, metric=metric)
     if train.task is Task.BINARY and (train.y == train.y[0]).all():
         given["base_score"] = 0.5  # the share of true rows has no logit
     rounds = given.pop("n_estimators")

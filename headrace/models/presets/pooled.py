@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from headrace.models.algorithms.algorithm import Task
-from headrace.models.bag import Bag, Member, Part
-from headrace.models.jobs import ALL_ROWS, Done, Job, Problem
-from headrace.models.pool import Pool, log_loss, pool_chances, pool_values
+from headrace.models.presets.bag import Bag, Member, Part
+from headrace.models.presets.job import ALL_ROWS, Done, Job
+from headrace.models.presets.pool import Pool, log_loss, pool_chances, pool_values
+from headrace.models.presets.problem import Problem
 
 if TYPE_CHECKING:
     from headrace.evaluation.metrics import Floats

@@ -11,11 +11,11 @@ import pyarrow as pa
 
 from headrace.models.algorithms import named
 from headrace.models.algorithms.algorithm import Task
-from headrace.models.bag import Member
 from headrace.models.encoding import Encoding
-from headrace.models.jobs import Problem
-from headrace.models.presets import Preset, Profile, members
-from headrace.models.runner import ROUNDS
+from headrace.models.presets.bag import Member
+from headrace.models.presets.members import Preset, Profile, members
+from headrace.models.presets.problem import Problem
+from headrace.models.presets.runner import ROUNDS
 
 if TYPE_CHECKING:
     from headrace.evaluation.metrics import Floats, Integers

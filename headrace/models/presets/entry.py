@@ -11,13 +11,14 @@ import numpy as np
 import pyarrow as pa
 
 from headrace.models.algorithms.algorithm import Fitted, Matrix, Parameters, Samples, Task
-from headrace.models.bag import Bag, packed, unpacked
 from headrace.models.encoding import Encoding
 from headrace.models.folds import dealt
-from headrace.models.jobs import Problem, Worker
-from headrace.models.prepared import cores_here, problem_of, rounds
-from headrace.models.presets import Preset, folds
-from headrace.models.runner import run
+from headrace.models.presets.bag import Bag, packed, unpacked
+from headrace.models.presets.members import Preset, folds
+from headrace.models.presets.prepared import cores_here, problem_of, rounds
+from headrace.models.presets.problem import Problem
+from headrace.models.presets.runner import run
+from headrace.models.presets.workers import Worker
 
 if TYPE_CHECKING:
     from headrace.evaluation.metrics import Floats, Metric

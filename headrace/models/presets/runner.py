@@ -7,16 +7,14 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from headrace.models.bag import Member
-from headrace.models.jobs import ALL_ROWS, Beside, Here, Job, Problem, Worker
-from headrace.models.pooled import Outcome, Tally, pooled, worth
-
-if TYPE_CHECKING:
-    pass
+from headrace.models.presets.bag import Member
+from headrace.models.presets.job import ALL_ROWS, Job
+from headrace.models.presets.pooled import Outcome, Tally, pooled, worth
+from headrace.models.presets.problem import Problem
+from headrace.models.presets.workers import Beside, Here, Worker
 
 ROUNDS = 4  # partitions into folds, at most
 _SHORT_S = 10.0  # a limit below pays for no processes beside

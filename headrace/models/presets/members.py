@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from typing import Any, Literal, get_args
 
 from headrace.models.algorithms.algorithm import Task
-from headrace.models.bag import Member
+from headrace.models.presets.bag import Member
 
 Preset = Literal["quick", "good", "best"]
 PRESETS: tuple[Preset, ...] = get_args(Preset)

@@ -14,7 +14,7 @@ from headrace.errors import CorruptArtifact, UsageError
 from headrace.models.algorithms import named
 from headrace.models.algorithms.algorithm import Matrix, Task
 from headrace.models.formats import FORMATS, as_json
-from headrace.models.pool import Pool
+from headrace.models.presets.pool import Pool
 from headrace.models.zipped import unzipped, zipped
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""Methods of our own; their entries in the catalogue stand in `algorithms/own.py`."""

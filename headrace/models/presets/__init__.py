@@ -1,0 +1,1 @@
+"""Presets: many models fitted within a time limit and pooled into one."""
