@@ -18,6 +18,8 @@ class Form(StrEnum):
     """Forms that a model can be written in."""
 
     ONNX = "onnx"
+    SQL = "sql"
+    RULES = "rules"
 
 
 @app.command()
@@ -32,13 +34,16 @@ def export(
     lake: LakeFolder = None,
     as_json: AsJson = False,
 ) -> None:
-    """Writes a model as one graph, from the raw features to scores; a file there is replaced.
+    """Writes a model in one file, from the raw features to scores; a file there is replaced.
+
+    As a graph of ONNX; a list of rules as one CASE of Spark SQL, too, or in words.
 
     Example: `headrace export pipeline.yaml delays.onnx`
     """
     from headrace.lake import Lake
     from headrace.models import registry
     from headrace.models.export import to_onnx
+    from headrace.models.export.readable import to_rules, to_sql
     from headrace.spec import load
 
     pipeline, place = load(file), Lake(settings_of(lake).lake)
@@ -53,7 +58,10 @@ def export(
         hint = "`headrace models` lists them, `headrace run` makes one"
         raise UsageError(message, pipeline=pipeline.name, hint=hint)
     loaded = registry.load(place, pipeline.name, found[0])
-    out.write_bytes(to_onnx(loaded))
+    if form is Form.ONNX:
+        out.write_bytes(to_onnx(loaded))
+    else:
+        out.write_text((to_sql if form is Form.SQL else to_rules)(loaded), encoding="utf-8")
     algorithm, size = loaded.recipe.algorithm, out.stat().st_size
     if as_json:
         told = {"pipeline": pipeline.name, "model": found[0], "algorithm": algorithm}
@@ -61,4 +69,7 @@ def export(
         return
     written = f"{algorithm} {found[0][:12]} as {form} in {out.as_posix()}, {size:,} bytes"
     OUT.print(written, soft_wrap=True, highlight=False)
-    next_step("docs/export.md shows how it is run; columns are fed by their names")
+    if form is Form.RULES:
+        next_step(f"read {out.as_posix()} from the top: the first rule that holds is the one")
+    else:
+        next_step("docs/export.md shows how it is run; columns are fed by their names")

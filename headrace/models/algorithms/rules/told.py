@@ -10,6 +10,7 @@ from headrace.models.algorithms.algorithm import Task
 from headrace.models.algorithms.rules.conditions import Condition, values
 
 if TYPE_CHECKING:
+    from headrace.evaluation.metrics import Floats
     from headrace.models.encoding import Encoding
 
 
@@ -17,6 +18,7 @@ def as_sql(
     estimator: Mapping[str, Any],
     encoding: Encoding,
     *,
+    predicted: Floats | None = None,
     dialect: Literal["spark", "duckdb"] = "spark",
 ) -> str:
     """The rules as one SQL CASE: the probability of true, or the value, of a row.
@@ -26,6 +28,7 @@ def as_sql(
     Args:
         estimator: Of `decision_list` or `chaid`, of a binary target or a regression.
         encoding: The encoding it was fitted with.
+        predicted: What each rule, and at last the rows that meet none, is given; as fitted if None.
         dialect: They differ in how names are enclosed, and in what a backslash means.
 
     Raises:
@@ -34,24 +37,28 @@ def as_sql(
     if estimator["task"] == Task.MULTICLASS:
         message = "one CASE has one value, and this target has a probability per class"
         raise UsageError(message, hint="take a target that is true or false, or a number")
-    predicted = values(estimator).tolist()
+    found = (values(estimator) if predicted is None else predicted).tolist()
     lines = [
         f"WHEN {' AND '.join(_sql(each, encoding, dialect) for each in rule['when'])} "
         f"THEN {_number(value)}"
-        for rule, value in zip(estimator["rules"], predicted, strict=False)
+        for rule, value in zip(estimator["rules"], found, strict=False)
     ]
     if not lines:
-        return _number(predicted[-1])
-    return "\n".join(["CASE", *lines, f"ELSE {_number(predicted[-1])}", "END"])
+        return _number(found[-1])
+    return "\n".join(["CASE", *lines, f"ELSE {_number(found[-1])}", "END"])
 
 
-def described_rules(estimator: Mapping[str, Any], encoding: Encoding) -> list[str]:
-    """The rules in words, each with its prediction, support and lift."""
+def described_rules(
+    estimator: Mapping[str, Any], encoding: Encoding, *, predicted: Floats | None = None
+) -> list[str]:
+    """The rules in words, each with its prediction (as `as_sql` has it), support and lift."""
     import numpy as np
 
     lines = []
     rules = [*estimator["rules"], estimator["otherwise"]]
-    for rule, value in zip(rules, values(estimator), strict=True):
+    for rule, value in zip(
+        rules, values(estimator) if predicted is None else predicted, strict=True
+    ):
         when = " and ".join(_words(each, encoding) for each in rule["when"]) or "otherwise"
         lines.append(
             f"{when}: {np.round(value, 4)}; {rule['rows']:,} rows, lift {rule['lift']:.2f}"
