@@ -7,17 +7,23 @@ import builtins
 import importlib
 import importlib.util
 import re
+import textwrap
 import tomllib
 from pathlib import Path
 
 import pytest
+from pydantic import TypeAdapter, ValidationError
 
 from headrace.settings import Settings
+from headrace.spec.document import read
+from headrace.spec.model import Pipeline
 
 ROOT = Path(__file__).parents[1]
 GUIDES = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("*.md")]
 PAGES = sorted([*GUIDES, ROOT / "CONTRIBUTING.md", ROOT / "ARCHITECTURE.md"])
 FENCED = re.compile(r"^ *```.*?^ *```$", re.MULTILINE | re.DOTALL)
+YAML = re.compile(r"^ *```yaml\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
+SECTION = re.compile(r"^(?=\w)", re.MULTILINE)
 PYTHON = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 GIVEN = {"X", "y", "rows"}  # a reader's own
 SWITCHES = {"HEADRACE_SEQUENCES"}  # of tests/reliability/test_sequences.py
@@ -114,3 +120,27 @@ def test_python_runs_as_it_stands_but_for_what_the_reader_has(page, text):
     imports = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
     made |= {alias.asname or alias.name for node in imports for alias in node.names}
     assert {name.id for name in names} - made <= GIVEN
+
+
+def test_every_sample_of_a_pipeline_is_as_it_is_declared():
+    sections, seen = Pipeline.model_fields, 0
+    wrong = set()
+    # Section by section: a sample may show several ways to write one.
+    samples = {
+        (p, each) for p, text in found(YAML) for each in SECTION.split(textwrap.dedent(text))
+    }
+    for page, text in filter(lambda sample: sample[1].strip(), samples):
+        document = read(text)
+        wrong |= {(page, str(problem)) for problem in document.problems}
+        data = document.data if isinstance(document.data, dict) else {}
+        for name, value in data.items():
+            if name not in sections:
+                continue  # of another file, or a part of a section
+            seen += 1
+            try:
+                TypeAdapter(sections[name].annotation).validate_python(value)
+            except ValidationError as error:  # a sample need not be whole
+                told_of = [each for each in error.errors() if each["type"] != "missing"]
+                wrong |= {(page, f"{name}: {each['loc']} {each['msg']}") for each in told_of}
+    assert seen > 15
+    assert told(wrong) == []
