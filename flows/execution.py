@@ -303,6 +303,7 @@ class Execution:
         """The stage `report`."""
         from headrace import report
 
+        runs.describe(self.pipeline, self.lake.runs(self.request.run))
         return report.write(
             self.pipeline,
             self.lake,

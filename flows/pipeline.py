@@ -204,7 +204,8 @@ def _ended(name: str, message: str) -> State[str]:
 
 
 def _report(execution: Execution) -> None:
-    if execution.wants("report") and execution.has_records:
+    asked = execution.request.only == "report"  # of what earlier runs have left
+    if execution.wants("report") and (execution.has_records or asked):
         report(execution)
 
 

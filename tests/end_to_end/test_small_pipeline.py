@@ -16,6 +16,7 @@ import signal
 import time
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
+from pathlib import Path
 
 import psutil
 import pytest
@@ -102,6 +103,11 @@ def from_features(user, one_day_filled):
     ran = user.headrace("run", "pipeline.yaml", "--from", "features", "--json")
     away.rename(landing)
     return ran
+
+
+@pytest.fixture(scope="module")
+def only_report(user, from_features):
+    return user.headrace("run", "pipeline.yaml", "--only", "report", "--json")
 
 
 @pytest.fixture(scope="module")
@@ -349,6 +355,14 @@ def test_backfill_fills_the_days_it_was_given(user, one_day_filled):
     assert DAY_14 in days
     assert DAY_15 not in days
     assert not {name.split("/")[0] for name in one_day_filled.written} & UPSTREAM
+
+
+def test_a_page_alone_tells_what_earlier_runs_left(user, from_features, only_report):
+    assert only_report.code == 0, only_report.err
+    told = json.loads(only_report.out)
+    page = Path(told["page"]).read_text()
+    assert f"from run {json.loads(from_features.out)['run']}" in page
+    assert only_report.after == from_features.after
 
 
 def test_a_run_from_a_stage_on_does_the_rest(user, from_features):
