@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +19,13 @@ if TYPE_CHECKING:
     from headrace.models.choose import Choice
 
 app = typer.Typer()
+
+
+class Written(StrEnum):
+    """Forms that `headrace export` writes and not every algorithm has."""
+
+    ONNX = "onnx"
+    SQL = "sql"
 
 
 @app.command()
@@ -101,7 +109,9 @@ def choose(
     columns: Annotated[int | None, typer.Option(min=1, help="Features.")] = None,
     classes: Annotated[int, typer.Option(min=2, help="Of a multiclass target.")] = 2,
     explain: Annotated[bool, typer.Option("--explain", help="People must read it.")] = False,
-    export: Annotated[str, typer.Option(help="A form it must have, such as sql.")] = "",
+    export: Annotated[
+        Written | None, typer.Option(help="A form that it must be written in.", show_default=False)
+    ] = None,
     extrapolate: Annotated[
         bool, typer.Option("--extrapolate", help="Beyond the targets seen.")
     ] = False,
@@ -130,7 +140,7 @@ def choose(
             columns,
             classes=classes,
             explain=explain,
-            export=export,
+            export=export or "",
             extrapolate=extrapolate,
             unequal_costs=unequal_costs,
         )

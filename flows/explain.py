@@ -172,9 +172,11 @@ def _print_checks(found: Explanation) -> None:
     for each in found.checks:
         surely = each.success or each.action == "quarantine"  # of a warning rows are counted alone
         state = "[green]kept[/]  " if surely else "[yellow]warned[/]"
-        rows = f"{each.broken:,} {'other ' if surely else ''}row{'' if each.broken == 1 else 's'}"
-        others = f"; {rows} of the batch broke it" if each.broken else ""
-        others += "" if surely or not each.broken else ", and which ones is not kept"
+        others = ""
+        if each.broken:  # None for a rule of the whole table
+            rows = f"{each.broken:,} {'other ' if surely else ''}row"
+            others = f"; {rows}{'' if each.broken == 1 else 's'} of the batch broke it"
+            others += "" if surely else ", and which ones is not kept"
         OUT.print(
             f"  {state} {escape(each.source)}: {escape(each.rule)} ({each.action}){others}",
             soft_wrap=True,

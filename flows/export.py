@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +13,8 @@ from flows.options import OUT, AsJson, LakeFolder, emit, next_step, settings_of
 from headrace.errors import UsageError
 
 app = typer.Typer()
+
+_FEWEST = 4  # digits of a digest
 
 
 class Form(StrEnum):
@@ -40,6 +43,7 @@ def export(
 
     Example: `headrace export pipeline.yaml delays.onnx`
     """
+    from headrace import held
     from headrace.lake import Lake
     from headrace.models import registry
     from headrace.models.export import to_onnx
@@ -48,20 +52,22 @@ def export(
 
     pipeline, place = load(file), Lake(settings_of(lake).lake)
     alias = registry.champion(place, pipeline.name)
-    known = [row.model for row in registry.promotions(place, pipeline.name)]
+    known = {row.model for row in registry.promotions(place, pipeline.name)}
+    known |= {each.unit for each in held.models(place, pipeline.name)}
     if model == registry.CHAMPION:
         found = [] if alias is None else [alias.model]
     else:
-        found = sorted({each for each in known if each.startswith(model)}) or [model]
+        found = sorted(each for each in known if len(model) >= _FEWEST and each.startswith(model))
+        found = found or [model]
     if len(found) != 1:
         message = f"{model!r} is the beginning of {len(found)} models" if found else "no model yet"
         hint = "`headrace models` lists them, `headrace run` makes one"
         raise UsageError(message, pipeline=pipeline.name, hint=hint)
     loaded = registry.load(place, pipeline.name, found[0])
     if form is Form.ONNX:
-        out.write_bytes(to_onnx(loaded))
+        _write(out, to_onnx(loaded))
     else:
-        out.write_text((to_sql if form is Form.SQL else to_rules)(loaded), encoding="utf-8")
+        _write(out, (to_sql if form is Form.SQL else to_rules)(loaded).encode())
     algorithm, size = loaded.recipe.algorithm, out.stat().st_size
     if as_json:
         told = {"pipeline": pipeline.name, "model": found[0], "algorithm": algorithm}
@@ -73,3 +79,17 @@ def export(
         next_step(f"read {out.as_posix()} from the top: the first rule that holds is the one")
     else:
         next_step("docs/export.md shows how it is run; columns are fed by their names")
+
+
+def _write(out: Path, content: bytes) -> None:
+    """Beside it first: what stood there is replaced as a whole, or stays."""
+    if out.is_dir() or not out.parent.is_dir():
+        where = "is a folder" if out.is_dir() else "is in no folder that there is"
+        message = f"{out} {where}"
+        raise UsageError(message, hint="name a file in a folder that is there")
+    part = out.with_name(f".{out.name}.{os.getpid()}")
+    try:
+        part.write_bytes(content)
+        part.replace(out)
+    finally:
+        part.unlink(missing_ok=True)

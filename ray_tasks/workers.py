@@ -94,22 +94,28 @@ class Workers:
             if not suggestions.left:
                 self._stop(suggestions)
             if not self._busy and (given == FINISHED or not suggestions.left):
+                for worker in self._free:
+                    worker.forget.remote()
                 return
             if self._busy:
                 at_work = time.monotonic()
             elif time.monotonic() - at_work > _TELL_S:
                 LOG.info("the search waits for a core of Ray", extra={"ongoing": "train"})
                 at_work = time.monotonic()
-            waited_for = [*self._busy, *self._starting]
-            if not waited_for:
-                time.sleep(_LOOK_S)
-                continue
-            done, _ = ray.wait(waited_for, num_returns=1, timeout=min(_LOOK_S, suggestions.left))
-            for reference in done:
-                if reference in self._starting:
-                    self._started(reference)
-                else:
-                    self._ended(reference, suggestions)
+            self._wait(suggestions)
+
+    def _wait(self, suggestions: Suggestions) -> None:
+        """Takes what has ended or started, or looks again after a while."""
+        waited_for = [*self._busy, *self._starting]
+        if not waited_for:
+            time.sleep(_LOOK_S)
+            return
+        done, _ = ray.wait(waited_for, num_returns=1, timeout=min(_LOOK_S, suggestions.left))
+        for reference in done:
+            if reference in self._starting:
+                self._started(reference)
+            else:
+                self._ended(reference, suggestions)
 
     def _fill(self) -> None:
         """Starts workers where there are cores for them: on nodes that have joined, say."""
@@ -165,6 +171,10 @@ class _Worker:
 
     def ready(self) -> None:
         """Returns once the process has started."""
+
+    def forget(self) -> None:
+        """Lets go of the last problem, whose matrices the object store can then drop."""
+        self._trial = None
 
     def run(
         self, problem: list[ray.ObjectRef[Problem]], given: dict[str, Any], memory: int | None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -22,12 +23,31 @@ _TIMESTAMP = re.compile(
 )
 _ZONED = re.compile(r".*(Z|[+-]\d\d:?\d\d)", re.IGNORECASE)
 _INT_MAX = 2**31 - 1
+
+
+def moment(text: str) -> datetime:
+    """A cell as a moment; one that names no zone as UTC.
+
+    Raises:
+        ValueError: There is no such day, or no such time.
+    """
+    found = datetime.fromisoformat(text.upper().replace(" ", "T"))
+    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+
+
+def _is_moment(text: str) -> bool:
+    with suppress(ValueError, OverflowError):
+        moment(text)
+        return True
+    return False
+
+
 _FITS: dict[str, Callable[[str], object]] = {
     "boolean": _BOOLEAN.fullmatch,
     "bigint": _INT.fullmatch,
     "double": _DOUBLE.fullmatch,
-    "timestamp": _TIMESTAMP.fullmatch,
-    "date": _DATE.fullmatch,
+    "timestamp": lambda cell: _TIMESTAMP.fullmatch(cell) and _is_moment(cell),
+    "date": lambda cell: _DATE.fullmatch(cell) and _is_moment(cell),
 }
 NUMBERS = frozenset({"int", "bigint", "double"})
 
@@ -117,12 +137,6 @@ def guessed(feed: Feed, *, null: str) -> dict[str, Guessed]:
             kind == "timestamp" and any(not _ZONED.fullmatch(cell) for cell in present[:100]),
         )
     return found
-
-
-def moment(text: str) -> datetime:
-    """A cell as a moment; one that names no zone as UTC."""
-    found = datetime.fromisoformat(text.upper().replace(" ", "T"))
-    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
 
 
 def _type(present: Sequence[str]) -> str:

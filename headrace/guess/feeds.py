@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import re
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -164,7 +165,10 @@ def _as_name(text: str) -> str:
 def _header(path: Path, kind: str) -> tuple[str, tuple[str, ...]]:
     """The delimiter, and the columns as far as the head of a file tells."""
     if kind == "parquet":
-        return "", tuple(pq.read_schema(path).names)
+        try:
+            return "", tuple(pq.read_schema(path).names)
+        except (pa.ArrowException, OSError) as error:
+            raise _damaged(path, error) from error
     lines = _lines(path, blocks=0)
     first = next(lines, "")
     if not first.strip():
@@ -224,8 +228,20 @@ def _spread(paths: Sequence[Path]) -> list[Path]:
     return [paths[round(step * n)] for n in range(_FILES)]
 
 
+def _damaged(path: Path, error: Exception) -> UnreadableInput:
+    message = f"the file cannot be read: {error}"
+    return UnreadableInput(message, file=path, hint="leave it out, or deliver it anew")
+
+
 def _lines(path: Path, *, blocks: int) -> Iterator[str]:
     """Whole lines of a file's head, and of some blocks further on."""
+    try:
+        yield from _lines_of(path, blocks=blocks)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise _damaged(path, error) from error
+
+
+def _lines_of(path: Path, *, blocks: int) -> Iterator[str]:
     with ExitStack() as stack:
         file: BinaryIO | gzip.GzipFile = stack.enter_context(path.open("rb"))
         if path.suffix == ".gz":

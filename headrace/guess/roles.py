@@ -234,7 +234,11 @@ def _is_unique(source: Source, names: Sequence[str]) -> bool:
 def _target(outcomes: Source, rows: Source) -> tuple[str, str, float | None]:
     """The target's value, what its history averages, and how often it is true."""
     shared = () if outcomes.feed is rows.feed else rows.columns
-    column = outcomes.columns[measures(outcomes, shared)[0]]
+    able = measures(outcomes, shared)
+    if not able:
+        message = f"no column of {outcomes.name} varies and could be predicted"
+        raise UsageError(message, hint="name the feeds of which one holds what is to be foreseen")
+    column = outcomes.columns[able[0]]
     if column.type == "boolean":
         true = [cell.lower() == "true" for cell in column.present]
         return column.name, f"avg(cast({column.name} as int))", sum(true) / max(len(true), 1)

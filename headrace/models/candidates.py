@@ -91,7 +91,9 @@ def drop(lake: Lake, pipeline: str, *, moment: str) -> None:
     for name in _names(lake, pipeline):
         told = Recipe(**registry.record(_place(lake), pipeline, name)["recipe"])
         if told.moment == moment:
-            shutil.rmtree(_place(lake).models(pipeline) / name)
+            folder = _place(lake).models(pipeline) / name
+            (folder / "record.json").unlink()  # first: what a kill leaves is then no candidate
+            shutil.rmtree(folder)
 
 
 def _names(lake: Lake, pipeline: str) -> list[str]:

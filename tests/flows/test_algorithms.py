@@ -79,3 +79,9 @@ def test_they_load_no_library(command):
         [sys.executable, "-P", "-c", code], capture_output=True, text=True, check=False, timeout=60
     )
     assert "loaded []" in done.stdout, done.stderr
+
+
+def test_a_form_that_no_algorithm_is_written_in_is_refused(headrace):
+    asked = ["choose", "--task", "binary", "--rows", "500", "--columns", "5", "--export"]
+    assert headrace(*asked, "onnx")[0] == 0
+    assert headrace(*asked, "foo")[0] == 2

@@ -93,18 +93,19 @@ def test_the_words_for_people_name_model_lines_checks_and_the_next_step(headrace
 def test_rows_that_a_warning_counted_alone_are_not_said_to_be_others(headrace, scored):
     _, lake = scored()
     verdicts = {
-        "source": ["rides"] * 2,
-        "batch": [f"{1:032x}"] * 2,
-        "rule": ["line", "id"],
-        "action": ["warn", "quarantine"],
-        "success": [False, False],
-        "unexpected": [2, 1],
-        "checked_at": [datetime(2014, 1, 5, tzinfo=UTC)] * 2,
+        "source": ["rides"] * 3,
+        "batch": [f"{1:032x}"] * 3,
+        "rule": ["line", "id", "rows"],
+        "action": ["warn", "quarantine", "fail"],
+        "success": [False, False, True],
+        "unexpected": [2, 1, None],  # none for a rule of the whole table
+        "checked_at": [datetime(2014, 1, 5, tzinfo=UTC)] * 3,
     }
     append(lake.checks, pa.table(verdicts), unit="rides/verdicts/b")
     _, out, _ = headrace("explain", "id=4")
     assert "  warned rides: line (warn); 2 rows of the batch broke it, and which ones is not" in out
     assert "  kept   rides: id (quarantine); 1 other row of the batch broke it\n" in out
+    assert "  kept   rides: rows (fail)\n" in out
 
 
 @pytest.mark.parametrize(

@@ -118,3 +118,18 @@ def test_without_a_model_the_next_command_is_told(headrace):
     assert code == 2
     assert "no model yet" in err
     assert "`headrace run` makes one" in err
+
+
+@pytest.mark.usefixtures("champion")
+def test_a_place_that_cannot_hold_a_file_is_refused(headrace, folder):
+    (folder / "taken").mkdir()
+    for out, told in (("taken", "is a folder"), ("nowhere/late.onnx", "in no folder")):
+        code, _, err = headrace("export", "pipeline.yaml", out)
+        assert (code, told in err) == (2, True)
+
+
+@pytest.mark.usefixtures("champion")
+def test_no_model_is_named_by_nothing(headrace):
+    code, _, err = headrace("export", "pipeline.yaml", "a.onnx", "--model", "")
+    assert code == 2
+    assert "a.onnx" not in err

@@ -193,6 +193,10 @@ def test_a_file_there_is_left_unless_forced(headrace, landing, folder):
         (["parcels", "capitals.csv"], "column 'Parcel No' cannot be declared"),
         (["parcels", "empty.csv"], "the file is empty"),
         (["parcels", "latin.csv"], "not UTF-8"),
+        (["parcels", "constant.csv"], "no feed has both a moment and a value"),
+        (["parcels", "no.parquet"], "the file cannot be read"),
+        (["parcels", "cut.csv.gz"], "the file cannot be read"),
+        (["parcels", "garbage.csv.gz"], "the file cannot be read"),
     ],
 )
 @pytest.mark.usefixtures("landing")
@@ -200,7 +204,21 @@ def test_files_that_make_no_pipeline_exit_2_and_say_why(headrace, folder, words,
     deliver(folder / "numbers.csv", ["a", "b"], [(n, n * n) for n in range(9)])
     deliver(folder / "capitals.csv", ["Parcel No", "due"], [(1, "2026-01-01T08:00:00Z")])
     (folder / "empty.csv").write_text("")
+    deliver(folder / "constant.csv", ["a", "due"], [(1, "2026-01-01T08:00:00Z")] * 9)
+    (folder / "no.parquet").write_bytes(b"PAR1")
+    (folder / "cut.csv.gz").write_bytes(gzip.compress(b"a,b\n" + bytes(range(256)) * 99)[:60])
+    (folder / "garbage.csv.gz").write_bytes(b"a,b\n1,2\n")
     (folder / "latin.csv").write_bytes("größe,b\n1,2\n".encode("latin-1"))
     code, out, err = headrace("new", *words)
     assert (code, out) == (2, "")
     assert told in err
+
+
+@pytest.mark.usefixtures("landing")
+def test_a_day_that_there_is_not_is_a_wrong_cell(headrace, folder):
+    rows = [(n, stamp(due(n)), n * 7 % 90) for n in NUMBERS]
+    rows[5] = (5, "2026-02-30T08:00:00Z", 3)
+    deliver(folder / "late.csv", ["id", "due", "late"], rows)
+    code, _, err = headrace("new", "parcels", "late.csv")
+    assert code == 0, err
+    assert "2026-02-30T08:00:00Z" in (folder / "pipeline.yaml").read_text()

@@ -76,6 +76,24 @@ def test_rules_are_told_with_support_and_lift(fitted):
     assert any("it's" in line for line in lines)
 
 
+@pytest.mark.parametrize(
+    ("within", "told"),
+    [
+        ([None, None, True, True], "hour is missing"),
+        ([None, None, False, False], "hour is known"),
+        ([2.0, 5.0, False, False], "2 < hour <= 5"),
+        ([None, 5.0, True, False], "(hour <= 5 or missing)"),
+    ],
+)
+def test_a_range_is_told_with_what_it_says_of_missing_cells(within, told):
+    encoding = Encoding.fit(pa.table({"hour": [1.0, 2.0]}), ["hour"], form="codes")
+    rule = {"when": [[0, "within", within]], "value": 0.5, "rows": 9, "lift": 1.0}
+    otherwise = {"when": [], "value": 0.5, "rows": 9, "lift": 1.0}
+    estimator = {"task": "binary", "present": [0, 1], "rules": [rule], "otherwise": otherwise}
+    lines = described_rules(estimator, encoding, predicted=np.array([0.5, 0.5]))
+    assert lines[0].startswith(f"{told}: 0.5;")
+
+
 def test_more_classes_than_two_have_no_case():
     estimator = {"task": "multiclass", "classes": 3, "present": [0, 1, 2], "rules": []}
     with pytest.raises(UsageError, match="a probability per class"):

@@ -118,7 +118,11 @@ def _words(condition: Condition, encoding: Encoding) -> str:
         texts = ["missing" if code is None else column.categories[code] for code in value]
         return f"{column.name} in ({', '.join(texts)})"
     if test == "within":
-        low, high, or_missing, _ = value
+        low, high, or_missing, only_missing = value
+        if only_missing:
+            return f"{column.name} is missing"
+        if low is None and high is None:
+            return "TRUE" if or_missing else f"{column.name} is known"
         text = f"{'' if low is None else f'{low:g} < '}{column.name}"
         text += "" if high is None else f" <= {high:g}"
         return f"({text} or missing)" if or_missing else text
