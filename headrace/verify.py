@@ -169,16 +169,21 @@ def _references(path: Path, versions: set[int], *, name: str) -> Finding:
 
 
 def _models(lake: Lake, pipeline: str) -> Iterator[Finding]:
-    """Every model that was ever champion is there, with the digests of its record."""
-    for row in registry.promotions(lake, pipeline):
-        name = f"model {row.model[:12]} of {pipeline}"
+    """Every model that was ever champion, or is held, is there, with the digests of its record."""
+    told = [
+        (row.model, f"champion since {row.moment:%Y-%m-%d %H:%M} UTC")
+        for row in registry.promotions(lake, pipeline)
+    ]
+    waiting = [each for each in held.models(lake, pipeline) if not each.published]
+    told += [(each.unit, "held until a person releases it") for each in waiting]
+    for model, what in told:
+        name = f"model {model[:12]} of {pipeline}"
         try:
-            registry.load(lake, pipeline, row.model)
+            registry.load(lake, pipeline, model)
         except HeadraceError as error:
             yield Finding(name, "fail", error.message, error.hint)
         else:
-            since = f"{row.moment:%Y-%m-%d %H:%M} UTC"
-            yield Finding(name, "ok", f"digests hold; champion since {since}")
+            yield Finding(name, "ok", f"digests hold; {what}")
 
 
 def _scores(lake: Lake, pipeline: str) -> Iterator[Finding]:

@@ -184,7 +184,13 @@ def _header(path: Path, kind: str) -> tuple[str, tuple[str, ...]]:
             first.count(each),
         ),
     )
-    return delimiter, tuple(name.strip() for name in _split([first], delimiter)[0])
+    names = tuple(name.strip() for name in _split([first], delimiter)[0])
+    twice = [name for number, name in enumerate(names) if name in names[:number]]
+    if twice:
+        message = f"column {twice[0]!r} stands twice in the header"
+        hint = "deliver the file with each column named once"
+        raise UnreadableInput(message, file=path, hint=hint)
+    return delimiter, names
 
 
 def _width(line: str, delimiter: str) -> int:

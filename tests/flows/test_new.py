@@ -194,6 +194,7 @@ def test_a_file_there_is_left_unless_forced(headrace, landing, folder):
         (["parcels", "empty.csv"], "the file is empty"),
         (["parcels", "latin.csv"], "not UTF-8"),
         (["parcels", "constant.csv"], "no feed has both a moment and a value"),
+        (["parcels", "twice.csv"], "column 'a' stands twice in the header"),
         (["parcels", "no.parquet"], "the file cannot be read"),
         (["parcels", "cut.csv.gz"], "the file cannot be read"),
         (["parcels", "garbage.csv.gz"], "the file cannot be read"),
@@ -205,6 +206,7 @@ def test_files_that_make_no_pipeline_exit_2_and_say_why(headrace, folder, words,
     deliver(folder / "capitals.csv", ["Parcel No", "due"], [(1, "2026-01-01T08:00:00Z")])
     (folder / "empty.csv").write_text("")
     deliver(folder / "constant.csv", ["a", "due"], [(1, "2026-01-01T08:00:00Z")] * 9)
+    deliver(folder / "twice.csv", ["a", "due", "a"], [(1, "2026-01-01T08:00:00Z", 2)])
     (folder / "no.parquet").write_bytes(b"PAR1")
     (folder / "cut.csv.gz").write_bytes(gzip.compress(b"a,b\n" + bytes(range(256)) * 99)[:60])
     (folder / "garbage.csv.gz").write_bytes(b"a,b\n1,2\n")

@@ -174,6 +174,8 @@ def test_a_model_that_is_held_predicts_once_a_named_person_releases_it(
     assert "or have a named person look and release it" in detail["decision"]["sentence"]
     model = detail["held"]["model"]
     assert registry.champion(lake, "flights").model == detail["model"] != model
+    looked = {each.name: each.found for each in verify(lake.root)}
+    assert "until a person releases it" in looked[f"model {model[:12]} of flights"]
     what = held.named(lake, "flights", model[:8])
     now = datetime.now(UTC)
     release(lake, "flights", what, by="Ada Byron", reason="both move together", now=now)
