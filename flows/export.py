@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -13,8 +12,6 @@ from flows.options import OUT, AsJson, LakeFolder, emit, next_step, settings_of
 from headrace.errors import UsageError
 
 app = typer.Typer()
-
-_FEWEST = 4  # digits of a digest
 
 
 class Form(StrEnum):
@@ -57,17 +54,18 @@ def export(
     if model == registry.CHAMPION:
         found = [] if alias is None else [alias.model]
     else:
-        found = sorted(each for each in known if len(model) >= _FEWEST and each.startswith(model))
-        found = found or [model]
+        enough = len(model) >= held.FEWEST_DIGITS
+        found = sorted(each for each in known if enough and each.startswith(model)) or [model]
     if len(found) != 1:
         message = f"{model!r} is the beginning of {len(found)} models" if found else "no model yet"
         hint = "`headrace models` lists them, `headrace run` makes one"
         raise UsageError(message, pipeline=pipeline.name, hint=hint)
     loaded = registry.load(place, pipeline.name, found[0])
     if form is Form.ONNX:
-        _write(out, to_onnx(loaded))
+        content = to_onnx(loaded)
     else:
-        _write(out, (to_sql if form is Form.SQL else to_rules)(loaded).encode())
+        content = (to_sql if form is Form.SQL else to_rules)(loaded).encode()
+    _write(out, content)
     algorithm, size = loaded.recipe.algorithm, out.stat().st_size
     if as_json:
         told = {"pipeline": pipeline.name, "model": found[0], "algorithm": algorithm}
@@ -82,14 +80,11 @@ def export(
 
 
 def _write(out: Path, content: bytes) -> None:
-    """Beside it first: what stood there is replaced as a whole, or stays."""
+    """What stood there is replaced as a whole, or stays."""
+    from headrace.models import registry
+
     if out.is_dir() or not out.parent.is_dir():
         where = "is a folder" if out.is_dir() else "is in no folder that there is"
         message = f"{out} {where}"
         raise UsageError(message, hint="name a file in a folder that is there")
-    part = out.with_name(f".{out.name}.{os.getpid()}")
-    try:
-        part.write_bytes(content)
-        part.replace(out)
-    finally:
-        part.unlink(missing_ok=True)
+    registry.write_whole(out, content)

@@ -41,7 +41,7 @@ RELEASES = pa.schema(
     ]
 )
 _OF_A_PREDICTION = "prediction "  # how the reason of a row begins that was refused for its score
-_FEWEST_DIGITS = 4  # of a model's digest
+FEWEST_DIGITS = 4  # of a model's digest
 
 
 class Kind(StrEnum):
@@ -163,7 +163,7 @@ def named(lake: Lake, pipeline: str, unit: str) -> Held:
     """
     known = everything(lake, pipeline)
     found = [each for each in known if each.unit == unit]
-    if not found and len(unit) >= _FEWEST_DIGITS:
+    if not found and len(unit) >= FEWEST_DIGITS:
         found = [
             each for each in known if each.kind is Kind.MODEL and each.unit.startswith(unit.lower())
         ]
@@ -283,7 +283,7 @@ def _refused(lake: Lake, pipeline: str, unit: str) -> str:
     """What was refused by this name, in a sentence; nothing where nothing was."""
     for trained in history.trainings(lake, pipeline):
         told, decision = (trained.result.detail.get(name, {}) for name in ("held", "decision"))
-        mine = len(unit) >= _FEWEST_DIGITS and str(told.get("model")).startswith(unit.lower())
+        mine = len(unit) >= FEWEST_DIGITS and str(told.get("model")).startswith(unit.lower())
         if mine and told["verdict"] == Verdict.REFUSED:
             return f"the model {told['model']} was refused: {decision['sentence']}"
     table = Table.if_exists(lake.refused(pipeline))

@@ -81,6 +81,14 @@ def connected(settings: Settings) -> Iterator[None]:
     ray.shutdown()
 
 
+def resources() -> dict[str, float]:
+    """What the nodes of the connected Ray have together, by name: `CPU`, `object_store_memory`."""
+    import ray
+
+    found: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]  # Ray types it not
+    return found
+
+
 def _kill() -> None:
     """Ends the local Ray as a whole, for a process that was asked to stop and ends next.
 

@@ -25,6 +25,7 @@ from headrace.models.model import Model
 from headrace.models.shards import Shard, days_of, dealt
 from headrace.models.summary import Summary
 from headrace.spec.model import Pipeline
+from ray_tasks import cluster
 from ray_tasks.boosters import MODEL, Work, loop
 from ray_tasks.examples import Examples
 from ray_tasks.training import recipe
@@ -64,7 +65,7 @@ def shared_out(lake: Lake, pipeline: Pipeline, examples: Examples) -> Wide:
         EngineLost: Ray went away.
     """
     workers = pipeline.training.workers
-    resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]  # Ray types it not
+    resources = cluster.resources()
     if resources.get("CPU", 0) < workers:
         message = f"{workers} workers need a core each, and Ray has {resources.get('CPU', 0):.0f}"
         hint = "lower `training.workers`, raise HEADRACE_CORES, or join a larger cluster"

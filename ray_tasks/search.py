@@ -17,6 +17,7 @@ from headrace.errors import EngineLost, TrainingError
 from headrace.evaluation.metrics import Metric
 from headrace.models.algorithms.algorithm import Algorithm, Parameters
 from headrace.models.model import Model
+from ray_tasks import cluster
 from ray_tasks.folded import Fold, matrices
 from ray_tasks.journal import Journal
 from ray_tasks.plan import Plan, Point
@@ -202,7 +203,7 @@ def _check_size(problem: Problem) -> None:
     """Refuses matrices that the object store would have to spill to disk."""
     given = Fold(problem.train, problem.validation, np.zeros(0, dtype=np.int64))
     needed = sum(_bytes(matrix) for matrix in matrices((given, *problem.folds)))
-    resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]  # Ray types it not
+    resources = cluster.resources()
     held = resources.get("object_store_memory", 0.0) * _STORE_SHARE
     if needed > held:
         message = (

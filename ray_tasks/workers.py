@@ -17,6 +17,7 @@ from typing import Any, Self
 import ray
 
 from headrace.errors import EngineLost
+from ray_tasks import cluster
 from ray_tasks.suggest import FINISHED, Suggestions
 from ray_tasks.trial import Problem, Trial
 
@@ -119,7 +120,7 @@ class Workers:
 
     def _fill(self) -> None:
         """Starts workers where there are cores for them: on nodes that have joined, say."""
-        resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]  # Ray types it not
+        resources = cluster.resources()
         wanted = min(self._most, max(int(resources.get("CPU", 1.0)), 1))
         for _ in range(wanted - len(self._starting) - len(self._free) - len(self._busy)):
             worker: Handle = _PROCESS.remote()

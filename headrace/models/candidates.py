@@ -43,9 +43,7 @@ def keep_failure(lake: Lake, failure: Failure) -> None:
     """Writes why a candidate could not be fitted; one that is fitted later stands before it."""
     path = _failures(lake, failure.recipe.pipeline) / f"{digest(vars(failure.recipe))}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(asdict(failure)))
-    part.replace(path)
+    registry.write_whole(path, json.dumps(asdict(failure)).encode())
 
 
 def find(

@@ -114,8 +114,8 @@ def store(lake: Lake, model: Model, record: Mapping[str, Any]) -> str:
     folder.mkdir(parents=True, exist_ok=True)
     whole = {**record, "model": name, "files": digests, "recipe": vars(model.recipe)}
     for file, content in files.items():
-        _write(folder / file, content)
-    _write(folder / _RECORD, json.dumps(whole, indent=1, sort_keys=True).encode())
+        write_whole(folder / file, content)
+    write_whole(folder / _RECORD, json.dumps(whole, indent=1, sort_keys=True).encode())
     return name
 
 
@@ -247,14 +247,17 @@ def _read(path: Path) -> bytes:
         raise _corrupt(message, path.parent) from error
 
 
-def _write(path: Path, content: bytes) -> None:
+def write_whole(path: Path, content: bytes) -> None:
     """Writes a whole file or none, and syncs it: a record never stands beside half a model."""
     part = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    with part.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+    try:
+        with part.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _corrupt(message: str, folder: Path) -> CorruptArtifact:
