@@ -85,7 +85,13 @@ class Examples:
         task, classes, blocks = self.classes.task, self.classes.count, self.together(part)
         return {
             form: Samples(
-                encoding.matrix(rows), y, encoding.categorical, task, classes, blocks=blocks
+                encoding.matrix(rows),
+                y,
+                encoding.categorical,
+                task,
+                classes,
+                blocks=blocks,
+                columns=encoding.columns,
             )
             for form, encoding in encodings.items()
         }

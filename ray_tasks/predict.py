@@ -17,7 +17,6 @@ from headrace.evaluation.inspection.stability import too_far
 from headrace.lake import DataFile, Lake, StagedFile, Table, digest, stage_file
 from headrace.models import registry
 from headrace.models.compiled import compiled
-from headrace.models.encoding import refusals
 from headrace.models.model import Model
 from headrace.spec.model import Target
 from ray_tasks.scored import score_columns, score_fields
@@ -128,7 +127,7 @@ def predict(task: Task) -> Predicted:
         "_run": task.run,
         "_scoring": task.scoring,
     }
-    sound, unsound = _parted(rows, refusals(rows, model.encoding.names))
+    sound, unsound = _parted(rows, model.refusals(rows))
     predicted = model.predict(sound)
     waiting = pa.nulls(len(predicted), pa.string())
     recent = model.record.get("target")

@@ -22,7 +22,6 @@ from headrace.lake import Lake, Table
 from headrace.masking import Mask, masked
 from headrace.models import registry
 from headrace.models.compiled import compiled
-from headrace.models.encoding import refusals
 from headrace.models.model import Model
 from headrace.spec.model import Pipeline
 from headrace.tracing import scored_from
@@ -104,7 +103,7 @@ def rebuild(
     gold, files = scored_from(pipeline, lake, day=day, fingerprint=fingerprint)
     model = _model(lake.root, pipeline.name, model_digest, compile_trees=compile_trees)
     rows = gold.arrow(files=files)
-    sound = rows.filter(pc.is_null(refusals(rows, model.encoding.names)))
+    sound = rows.filter(pc.is_null(model.refusals(rows)))
     sound = _less(sound, _apart(pipeline, lake, day), names)
     recorded, sound = (_placed(each, names) for each in (recorded, sound))
     if not recorded.select(names).equals(sound.select(names)):

@@ -26,8 +26,9 @@ from headrace.evaluation.inspection.stability import Verdict, of_targets
 from headrace.evaluation.nested import estimate
 from headrace.lake import Lake
 from headrace.models import candidates, provenance, registry
-from headrace.models.algorithms import baselines, named
-from headrace.models.algorithms.algorithm import Algorithm, Parameters, Task
+from headrace.models.algorithms import baselines
+from headrace.models.algorithms.algorithm import Algorithm, Task
+from headrace.models.declared import declared
 from headrace.models.model import Model
 from headrace.models.registry import Alias
 from headrace.settings import Settings
@@ -177,28 +178,15 @@ def _audit(
     return judgement
 
 
-def _algorithms(pipeline: Pipeline) -> dict[str, Any]:
-    """Baselines first, then the declared algorithms in order."""
+def _algorithms(pipeline: Pipeline) -> dict[str, Algorithm]:
+    """Baselines first, then the declared algorithms in order, then the preset."""
+    training = pipeline.training
+    names = [*training.algorithms, *(["preset"] if training.preset else [])]
     entries = [
         *baselines(pipeline.target.task),
-        *(
-            named(name)
-            for name in pipeline.training.algorithms
-            if name not in pipeline.training.engines
-        ),
-        *_preset(pipeline),
+        *(declared(name, training) for name in names if name not in training.engines),
     ]
     return {entry.name: entry for entry in entries}
-
-
-def _preset(pipeline: Pipeline) -> list[Algorithm]:
-    """The preset as one more candidate, with what the pipeline says of it."""
-    training = pipeline.training
-    if training.preset is None:
-        return []
-    seconds = training.time_limit.total_seconds()
-    given: Parameters = {"preset": str(training.preset), "time_limit": seconds}
-    return [replace(named("preset"), defaults=given)]
 
 
 def _result(

@@ -14,8 +14,9 @@ import pyarrow.compute as pc
 from headrace.errors import TrainingError
 from headrace.evaluation.intervals import Judged, judged
 from headrace.lake import Lake, Table
-from headrace.models.algorithms import baselines, named
+from headrace.models.algorithms import baselines
 from headrace.models.algorithms.algorithm import Algorithm, Fitted, Parameters, Samples, Task
+from headrace.models.declared import declared
 from headrace.models.encoding import Encoding, refusals
 from headrace.models.target import Classes
 from headrace.spec.model import Pipeline
@@ -77,7 +78,8 @@ class _Sides:
     def _samples(self, encoding: Encoding, rows: pa.Table) -> Samples:
         y = self.classes.codes(rows[self.pipeline.target.name])
         task, count = self.classes.task, self.classes.count
-        return Samples(encoding.matrix(rows), y, encoding.categorical, task, count)
+        matrix, columns = encoding.matrix(rows), encoding.columns
+        return Samples(matrix, y, encoding.categorical, task, count, columns=columns)
 
 
 def compare(
@@ -111,7 +113,7 @@ def compare(
     scores, seconds = {}, {}
     for name in (*plain, *algorithms):
         began = time.perf_counter()
-        scores[name] = sides.predicted(named(name), seed=seed)
+        scores[name] = sides.predicted(declared(name, pipeline.training), seed=seed)
         seconds[name] = round(time.perf_counter() - began, 2)
     found = judged(
         sides.classes.codes(sides.target),

@@ -16,11 +16,11 @@ import numpy as np
 import pyarrow as pa
 
 from headrace.models.algorithms.algorithm import Task
+from headrace.models.algorithms.linear.coefficients import log_exposure
 from headrace.models.encoding import Kind
 
 if TYPE_CHECKING:
     from headrace.evaluation.metrics import Floats
-    from headrace.models.encoding import Encoding
     from headrace.models.model import Model
 
 
@@ -85,7 +85,9 @@ def _parts(model: Model, row: pa.Table, place: int) -> tuple[Floats, str] | None
         return None  # a class that training had no row of has no coefficients
     place = min(place, coefficients.shape[1] - 1)
     cells = np.asarray(matrix.todense())[0] * coefficients[:, place]
-    starts = np.cumsum([0, *_widths(model.encoding)])
+    if "exposure" in estimator:
+        cells[estimator["exposure"][0]] = log_exposure(estimator, matrix)[0]
+    starts = np.cumsum([0, *(column.width for column in model.encoding.columns)])
     sums = [cells[a:b].sum() for a, b in pairwise(starts)]
     scale = "log of the value" if estimator["link"] == "log" else scale
     return np.array([*sums, estimator["intercept"][place]]), scale
@@ -107,11 +109,3 @@ def _of_xgboost(model: Model, matrix: Any) -> Floats:  # noqa: ANN401  # a dense
     data = xgboost.DMatrix(matrix, feature_types=kinds, enable_categorical=True, nthread=1)
     found = model.estimator.predict(data, pred_contribs=True)
     return np.asarray(found, dtype=np.float64).reshape(-1, len(kinds) + 1)
-
-
-def _widths(encoding: Encoding) -> list[int]:
-    """How many columns of a one-hot matrix each feature has."""
-    return [
-        (len(column.categories) if column.kind is Kind.CATEGORY else 1) + column.missing
-        for column in encoding.columns
-    ]

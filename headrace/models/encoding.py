@@ -14,6 +14,8 @@ import pyarrow.compute as pc
 from headrace.errors import FeatureError, UsageError
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from headrace.evaluation.metrics import Floats
     from headrace.models.algorithms.algorithm import Matrix
 
@@ -48,6 +50,11 @@ class Column:
     mean: float = 0.0
     scale: float = 1.0
     missing: bool = False
+
+    @property
+    def width(self) -> int:
+        """How many columns of a `one_hot` matrix it has."""
+        return (len(self.categories) if self.kind is Kind.CATEGORY else 1) + self.missing
 
 
 @dataclass(frozen=True)
@@ -146,24 +153,38 @@ class Encoding:
                 )
 
 
-def refusals(rows: pa.Table, names: Sequence[str]) -> pa.Array:
-    """Why a row has no place in a matrix: `infinite <feature>`, or null for a row that has one.
+def refusals(
+    rows: pa.Table, names: Sequence[str], *, known: Sequence[str] = (), positive: Sequence[str] = ()
+) -> pa.Array:
+    """Why a row has no place in a matrix, or null for a row that has one.
+
+    `infinite <feature>`; of some features also `missing <feature>` and `not above 0: <feature>`.
 
     Args:
         rows: Any rows that hold the features.
         names: The features.
+        known: Those that must not be missing.
+        positive: Those of `known` that must be above 0.
     """
     reasons: list[str] = []
     reason = np.full(rows.num_rows, -1, dtype=np.int64)
+
+    def note(found: NDArray[np.bool_], told: str) -> None:
+        reason[found & (reason < 0)] = len(reasons)
+        reasons.append(told)
+
     for name in names:
         column = rows.column(name)
         if not pa.types.is_floating(column.type):
             continue
         infinite = pc.is_inf(column)
         if pc.any(infinite).as_py():  # null where every cell is
-            found = pc.fill_null(infinite, False).to_numpy()
-            reason[found & (reason < 0)] = len(reasons)
-            reasons.append(f"infinite {name}")
+            note(pc.fill_null(infinite, False).to_numpy(), f"infinite {name}")
+    for name in known:
+        cells = numbers_of(rows.column(name))
+        note(np.isnan(cells), f"missing {name}")
+        if name in positive:
+            note(cells <= 0, f"not above 0: {name}")
     if not reasons:
         return pa.nulls(rows.num_rows, pa.string())
     texts = pa.array([*reasons, None], pa.string())
@@ -249,16 +270,14 @@ def one_hot(columns: Sequence[Column], cells: Sequence[Floats], *, rows: int) ->
     for i, (column, cell) in enumerate(zip(columns, cells, strict=True)):
         absent = np.isnan(cell)
         if column.kind is Kind.CATEGORY:
-            own = len(column.categories)
-            place[:, i] = width + np.where(absent, own, cell)
+            place[:, i] = width + np.where(absent, len(column.categories), cell)
             value[:, i] = 1.0
         else:
-            own = 1
             place[:, i] = width + absent
             value[:, i] = np.where(absent, 1.0, (cell - column.mean) / column.scale)
         if not column.missing:
             place[absent, i] = -1  # never seen missing: as an average row
-        width += own + column.missing
+        width += column.width
     kept = place >= 0
     ends = np.concatenate([[0], np.cumsum(kept.sum(axis=1))])
     return csr_matrix((value[kept], place[kept], ends), shape=(rows, width))

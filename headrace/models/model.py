@@ -114,10 +114,24 @@ class Model:
             raise UsageError(
                 message,
                 row=row,
-                hint="leave out the rows that headrace.models.encoding.refusals names",
+                hint="leave out the rows that `refusals` of the model names",
             )
         found = self.algorithm.predict(self.estimator, matrix)
         return found if self.calibration is None else self.calibration(found)
+
+    def refusals(self, rows: pa.Table) -> pa.Array:
+        """Why a row is not scored, or null for one that is.
+
+        An infinite feature; or, of a model with an offset or an exposure, one that is missing, and
+        an exposure that is not above 0. (`predict` takes the mean of training and 0 for those.)
+
+        Args:
+            rows: Rows that hold the features.
+        """
+        given = self.recipe.parameters
+        offset, exposure = ([str(given[r])] if r in given else [] for r in ("offset", "exposure"))
+        known = [*offset, *exposure]
+        return refusals(rows, self.encoding.names, known=known, positive=exposure)
 
     def decide(self, predicted: Floats) -> Decided:
         """What is decided of what `predict` gave: truths, codes of `classes.labels`, or values.

@@ -105,6 +105,12 @@ class Training(Declared):
     engines: dict[Name, Literal["ray_train", "spark"]] = Field(
         default_factory=dict, description="algorithm -> what fits it on more rows than one node has"
     )
+    offset: Name | None = Field(
+        None, description="a feature that `glm` adds to its linear predictor, with coefficient 1"
+    )
+    exposure: Name | None = Field(
+        None, description="a feature above 0 that what `glm` predicts is proportional to"
+    )
     workers: Annotated[int, Field(strict=True, ge=1, le=10_000)] = Field(
         2, description="processes of a `ray_train` fit, one core each"
     )

@@ -42,7 +42,11 @@ OTHERS = {
     "decision_list": [{"max_terms": 1, "min_samples": 5}],
     "decision_tree": [{"max_depth": 20, "min_samples_leaf": 1, "min_samples_split": 2}],
     "gaussian_process": [{"kernel": "matern"}],
-    "glm": [{"family": "tweedie"}, {"family": "gamma"}],
+    "glm": [
+        {"family": "tweedie", "offset": "seen"},
+        {"family": "gamma"},
+        {"exposure": "hour", "offset": "seen"},
+    ],
     "lightgbm": [
         {"extra_trees": True},
         {
@@ -134,7 +138,7 @@ def model_of(name, task, other):
     if given.get("kind") in {"multinomial", "complement"}:
         X[X < 0] = 0
     told = {"categorical": encoding.categorical, "task": task, "classes": classes.count}
-    train = Samples(X, target, **told)
+    train = Samples(X, target, columns=encoding.columns, **told)
     metric = Metric.LOG_LOSS if classes.count else Metric.RMSE
     validation = train if entry.baseline else None
     fitted = entry.fit(train, given, seed=7, validation=validation, metric=metric)

@@ -12,6 +12,7 @@ from headrace.models.algorithms.space import Dimension, Scalar
 
 if TYPE_CHECKING:
     from headrace.evaluation.metrics import Floats, Integers, Metric
+    from headrace.models.encoding import Column
 
 Matrix = Any  # a numpy array, or a scipy.sparse.csr_matrix, which ships no types
 
@@ -55,6 +56,7 @@ class Samples:
         weight: How much each row counts, not negative; None where all count the same.
         blocks: A number per row, in the order of time: rows of one number stay together where an
             algorithm deals folds of its own. None: rows know nothing of each other.
+        columns: The features that `X` was made of, in order; empty where none is asked for by name.
     """
 
     X: Matrix
@@ -64,6 +66,7 @@ class Samples:
     classes: int = 2
     weight: Floats | None = None
     blocks: Integers | None = None
+    columns: tuple[Column, ...] = ()
 
     def take(self, rows: Any) -> Self:  # noqa: ANN401  # places, or a mask
         """Some of the rows."""

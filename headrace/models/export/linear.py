@@ -40,6 +40,10 @@ def linear(g: Graph, estimator: Mapping[str, Any], X: Value) -> Value:
     if one_class(estimator):
         return g.completed(estimator, g.each_row(X, np.ones(1)))
     margins = g.linear(X, estimator["coef"], estimator["intercept"])
+    if "exposure" in estimator:
+        place, mean, scale = estimator["exposure"]
+        exposure = g.op("Add", g.op("Mul", g.columns(X, [place]), scale), mean)
+        margins = g.op("Add", margins, g.op("Log", g.op("Max", exposure, 0.0)))
     return g.completed(estimator, linked(g, estimator, margins))
 
 

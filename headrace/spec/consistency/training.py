@@ -36,10 +36,7 @@ def training_problems(parts: Parts) -> Findings:
         for index, allowance in enumerate(parts.training.allow):
             at: Loc = ("training", "allow", index, "columns")
             yield from _columns(allowance.columns, parts, at=at)
-        features = [name for name, _ in parts.named]
-        for index, name in enumerate(parts.training.slices):
-            if features and name not in features:
-                yield ("training", "slices", index), unknown("feature", name, features)
+        yield from _features(parts.training, [name for name, _ in parts.named])
         yield from _whole_intervals(parts.training, parts.split)
     if parts.split is not None:
         yield from _columns(parts.split.groups, parts, at=("split", "groups"))
@@ -106,6 +103,22 @@ def _engines(training: Training) -> Findings:
             able = f"its engine is {listed(offered)}" if offered else "it fits on one node alone"
             others = [entry.name for entry in CATALOGUE if engine in entry.engines]
             yield at, f"{engine} does not fit {name}: {able}; {engine} fits {listed(others)}"
+
+
+def _features(training: Training, features: list[str]) -> Findings:
+    """Features by name: slices, and terms of a GLM that are given."""
+    named: list[tuple[Loc, str]] = [(("slices", i), name) for i, name in enumerate(training.slices)]
+    for role, name in (("offset", training.offset), ("exposure", training.exposure)):
+        if name is None:
+            continue
+        named.append(((role,), name))
+        if "glm" not in training.algorithms:
+            yield ("training", role, KEY), f"`glm` alone takes an {role}: name it in `algorithms`"
+    for at, name in named:
+        if features and name not in features:
+            yield ("training", *at), unknown("feature", name, features)
+    if training.offset is not None and training.offset == training.exposure:
+        yield ("training", "exposure"), f"{training.offset} is the offset already"
 
 
 def _whole_intervals(training: Training, split: Split | None) -> Findings:

@@ -29,6 +29,22 @@ def margins(estimator: Mapping[str, Any], X: Matrix) -> Floats:
     from scipy.sparse import csr_matrix  # type: ignore[import-untyped]  # it ships no types
 
     found: Floats = csr_matrix(X) @ estimator["coef"] + estimator["intercept"]
+    return found if "exposure" not in estimator else found + log_exposure(estimator, X)[:, None]
+
+
+def log_exposure(estimator: Mapping[str, Any], X: Matrix) -> Floats:
+    """What the exposure of a row adds to its margin; minus infinity where there is none."""
+    import numpy as np
+
+    with np.errstate(divide="ignore"):
+        return np.log(np.maximum(cells(X, *estimator["exposure"]), 0.0))
+
+
+def cells(X: Matrix, place: int, mean: float, scale: float) -> Floats:
+    """A number of each row as it was before it was standardised; its mean where it is missing."""
+    from scipy.sparse import csr_matrix
+
+    found: Floats = csr_matrix(X)[:, [place]].toarray()[:, 0] * scale + mean
     return found
 
 

@@ -1,10 +1,9 @@
-"""Linear regression: least squares with their penalties, and generalised linear models."""
+"""Linear regression: least squares, and their penalties."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from headrace.errors import TrainingError
 from headrace.models.algorithms.algorithm import (
     Algorithm,
     Family,
@@ -20,7 +19,7 @@ from headrace.models.algorithms.linear.coefficients import (
     coefficients,
     predict_linear,
 )
-from headrace.models.algorithms.space import choice, log_uniform, uniform
+from headrace.models.algorithms.space import log_uniform, uniform
 
 if TYPE_CHECKING:
     from headrace.evaluation.metrics import Metric
@@ -73,34 +72,6 @@ def _fit_lasso(
 ) -> Fitted:
     given = {**parameters, "l1_ratio": 1.0}
     return fit_regression(train, given, seed=seed, validation=validation, metric=metric)
-
-
-def _fit_glm(
-    train: Samples,
-    parameters: Parameters,
-    *,
-    seed: int,  # noqa: ARG001  # nothing is drawn
-    validation: Samples | None,  # noqa: ARG001  # nothing is chosen
-    metric: Metric,  # noqa: ARG001
-) -> Fitted:
-    """Poisson, gamma or Tweedie with a logarithmic link.
-
-    Exposure comes as the weight of a row, its target then being the rate: events by exposure.
-    """
-    given: dict[str, Any] = {**parameters}
-    family = given.pop("family")
-    given["power"] = {"poisson": 1.0, "gamma": 2.0}.get(family, given["power"])
-    least = train.y.min()
-    if least < 0 or (family == "gamma" and least == 0):
-        message = f"a {family} target is {'above' if family == 'gamma' else 'at least'} 0"
-        raise TrainingError(message, hint=f"the least here is {least:g}; take another family")
-    if train.y.max() == 0:
-        message = "every value of the target is 0"
-        raise TrainingError(message, hint="a logarithmic link has no 0; look at the target")
-    model = made("sklearn.linear_model.TweedieRegressor", {**given, "link": "log"})
-    with converging():
-        model.fit(train.X, train.y, **weighted(train))
-    return Fitted(coefficients(described(train), model, link="log"))
 
 
 LINEAR_REGRESSION = Algorithm(
@@ -187,33 +158,4 @@ ELASTIC_NET = Algorithm(
     licence="BSD-3-Clause",
     engines=("spark",),
     source="Zou and Hastie 2005, Regularization and Variable Selection via the Elastic Net",
-)
-
-GLM = Algorithm(
-    name="glm",
-    title="Generalised linear model: Poisson, gamma, Tweedie",
-    tasks=_REGRESSION,
-    needs=ONE_HOT,
-    fit=_fit_glm,
-    predict=predict_linear,
-    save_as="skops",
-    defaults={"family": "poisson", "power": 1.5, "alpha": 1e-3, "max_iter": 1000},
-    space={
-        "family": choice("poisson", "tweedie"),
-        "power": uniform(1.1, 1.9),
-        "alpha": log_uniform(1e-6, 10.0),
-    },
-    family=Family.LINEAR,
-    when_not="the target may be below 0, or is no count, rate or amount",
-    caveats=(
-        "the link is the logarithm: effects multiply",
-        "exposure is the weight of a row, and the target then events by exposure",
-        "`power` is used by `family: tweedie` alone; `family: gamma` takes targets above 0",
-    ),
-    budget=BUDGET,
-    instead=("lightgbm",),
-    aliases=("poisson", "gamma", "tweedie", "generalised_linear_model"),
-    exports=("onnx",),
-    licence="BSD-3-Clause",
-    source="McCullagh and Nelder 1989, Generalized Linear Models",
 )
