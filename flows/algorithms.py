@@ -58,7 +58,10 @@ def algorithms(
         emit(found[0] if name else found)
     elif name:
         _print_one(found[0])
-        next_step(f"list `{found[0]['name']}` under `training.algorithms` of a pipeline file")
+        next_step(
+            f"list `{found[0]['name']}` under `training.algorithms`, and what you know of its "
+            "parameters under `training.parameters`"
+        )
     else:
         grid = Grid(title="algorithms")
         for column in ("name", "tasks", "when not", "extra"):

@@ -11,6 +11,7 @@ from headrace.errors import TrainingError
 from headrace.lake import Lake
 from headrace.models import candidates
 from headrace.models.algorithms import named
+from headrace.models.declared import declared
 from headrace.models.model import Model
 from headrace.models.shards import content, training_shard
 from headrace.spec.digest import digest_of
@@ -64,9 +65,8 @@ def _wide(
     for name in chosen:
         started, storage = time.perf_counter(), lake.runs(run) / f"fit-{name}-{moment}"
         try:
-            model = parallel.fit(
-                wide, named(name), pipeline, examples, moment=moment, storage=storage
-            )
+            entry = declared(name, pipeline.training)
+            model = parallel.fit(wide, entry, pipeline, examples, moment=moment, storage=storage)
             judged = _judged(model, pipeline, examples, seconds=time.perf_counter() - started)
         except TrainingError as error:
             judged = _failed(name, error, seconds=time.perf_counter() - started)

@@ -7,6 +7,7 @@ from typing import Any
 from headrace.evaluation.inspection import Again, Rows, Subject, inspect
 from headrace.evaluation.splits import Part
 from headrace.masking import hidden_of
+from headrace.models.declared import declared
 from ray_tasks.contest import Contest
 from ray_tasks.training import Training
 
@@ -43,7 +44,8 @@ def inspected(training: Training, met: Contest, *, seconds: float) -> dict[str, 
     # A champion of before has an encoding of its own: today's matrices have other columns.
     if train is not None and model.encoding == training.encodings[model.encoding.form]:
         days = examples.days(examples.parts.train)
-        again = Again(train, days, max(_LEAST, _SHARE * seconds))
+        entry = declared(model.recipe.algorithm, pipeline.training)
+        again = Again(entry, train, days, max(_LEAST, _SHARE * seconds))
     return inspect(subject, again, by=pipeline.training.slices)
 
 

@@ -107,7 +107,7 @@ def fit(
     moment: date,
     storage: Path,
 ) -> Model:
-    """Fits an algorithm with its defaults on all training rows, stopped early on validation.
+    """Fits an algorithm on all training rows, stopped early on validation.
 
     The model is the library's own, as a fit on one node leaves it, and is not fitted again.
     While it runs, each worker listens on all addresses of its machine; neither library can be kept

@@ -26,6 +26,7 @@ from headrace.errors import TrainingError, UsageError
 from headrace.lake import Lake
 from headrace.models import candidates
 from headrace.models.algorithms import named
+from headrace.models.declared import declared
 from headrace.models.model import Model, Recipe
 from headrace.models.shards import Shard, content, dealt, training_shard
 from headrace.models.summary import Summary
@@ -47,7 +48,7 @@ _LONGEST_REASON = 300
 
 
 def fit(spark: SparkSession, lake: Lake, *, pipeline: Pipeline, moment: date) -> StageResult:
-    """Fits the algorithms whose engine is Spark, with their defaults, on all training rows.
+    """Fits the algorithms whose engine is Spark, once, on all training rows.
 
     A candidate that stands there already, of the same data and the same file, is left as it is; one
     that failed is tried again.
@@ -69,7 +70,7 @@ def fit(spark: SparkSession, lake: Lake, *, pipeline: Pipeline, moment: date) ->
             pipeline=pipeline.name,
             target=pipeline.target.name,
             algorithm=name,
-            parameters=dict(named(name).defaults),
+            parameters=dict(declared(name, pipeline.training).defaults),
             seed=pipeline.training.seed,
             moment=pipeline.at(moment).astimezone(UTC).isoformat(),
             data=content(shard.files),

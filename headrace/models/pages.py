@@ -23,7 +23,7 @@ def told(entry: Algorithm) -> dict[str, Any]:
         "caveats": list(entry.caveats),
         "parameters": {
             name: {"default": value, "searched": _range(entry.space.get(name))}
-            for name, value in entry.defaults.items()
+            for name, value in entry.parameters.items()
         },
         "budget": vars(entry.budget),
         "over_budget": list(entry.choices),
@@ -46,7 +46,8 @@ def _range(dimension: Dimension | None) -> str:
     if isinstance(dimension, Range):
         kind = "" if dimension.kind == "real" else ", whole"
         return f"{dimension.low:g} to {dimension.high:g}{kind}{', log' if dimension.log else ''}"
-    return ", ".join(str(value) for value in dimension.values)
+    beside = f"; if declared, {', '.join(map(str, dimension.beside))}" if dimension.beside else ""
+    return ", ".join(str(value) for value in dimension.values) + beside
 
 
 def page(family: Family) -> str:
@@ -84,11 +85,11 @@ def _section(entry: Algorithm) -> list[str]:
     lines = ["", f"## {entry.name}", "", f"{entry.title}.", ""]
     lines += [f"- {name}: {fact}" for name, fact in facts.items() if fact]
     lines += [f"- Mind: {caveat}" for caveat in entry.caveats]
-    if entry.defaults:
+    if entry.parameters:
         lines += ["", "| parameter | default | searched |", "|---|---|---|"]
         lines += [
             f"| `{name}` | {value} | {_range(entry.space.get(name))} |"
-            for name, value in entry.defaults.items()
+            for name, value in entry.parameters.items()
         ]
     return lines
 

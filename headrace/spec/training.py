@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from datetime import timedelta
 from enum import StrEnum
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
 from headrace.evaluation.metric import Metric
 from headrace.spec.fields import Day, Days, Declared, Limit, Name, Portion
 
+Most = Annotated[int, Field(strict=True, ge=1)]
 Folds = Annotated[int, Field(strict=True, ge=2, le=20)]
 
 
@@ -105,11 +106,14 @@ class Training(Declared):
     engines: dict[Name, Literal["ray_train", "spark"]] = Field(
         default_factory=dict, description="algorithm -> what fits it on more rows than one node has"
     )
-    offset: Name | None = Field(
-        None, description="a feature that `glm` adds to its linear predictor, with coefficient 1"
+    parameters: dict[Name, dict[str, Any]] = Field(  # any JSON value
+        default_factory=dict,
+        description="algorithm -> parameter -> a value that is fixed, a list to choose from, or "
+        "`{low, high, log}` to search in, instead of what `headrace algorithms NAME` lists",
     )
-    exposure: Name | None = Field(
-        None, description="a feature above 0 that what `glm` predicts is proportional to"
+    budgets: dict[Name, dict[Literal["rows", "columns", "cells"], Most]] = Field(
+        default_factory=dict,
+        description="algorithm -> `rows`, `columns`, `cells` that one fit takes at most",
     )
     workers: Annotated[int, Field(strict=True, ge=1, le=10_000)] = Field(
         2, description="processes of a `ray_train` fit, one core each"

@@ -331,6 +331,18 @@ def test_the_entry_is_complete(name):
         assert entry.defaults[parameter] in dimension, parameter
 
 
+SAID = [(e.name, task) for e in CATALOGUE if e.optional for task in sorted(e.tasks)]
+
+
+@pytest.mark.parametrize(("name", "task"), SAID)
+def test_what_is_taken_where_nothing_is_said_may_be_said(name, task):
+    train, validation = parts(name, task)
+    given = {k: v for k, v in named(name).optional.items() if v != ""}
+    said = fit(name, train, validation, {**defaults(name), **given})
+    found = named(name).predict(said.estimator, validation.X)
+    assert found.tobytes() == predicted(name, task).tobytes()
+
+
 @pytest.mark.parametrize("task", list(Task))
 @pytest.mark.parametrize("given", [{"linear_tree": True}, {"extra_trees": True}])
 def test_lightgbm_takes_linear_leaves_and_random_cuts_and_keeps_them(given, task):

@@ -87,6 +87,7 @@ def test_where_all_trials_of_one_node_fail_the_candidate_of_an_engine_is_shipped
         target=DELAY,
         algorithms=["glm", "decision_tree"],  # a glm takes no delay below 0
         engines={"decision_tree": "spark"},
+        parameters={"decision_tree": {"max_depth": 5}},
     )
     gold(lake, days, outcome=delays)
     fit(spark, lake, pipeline=pipeline, moment=moment)
@@ -96,6 +97,7 @@ def test_where_all_trials_of_one_node_fail_the_candidate_of_an_engine_is_shipped
     assert (board["glm"]["failed"], board["glm"]["validation"]) == (board["glm"]["trials"], {})
     assert any(note.startswith("glm has no candidate: ") for note in result.notes)
     assert result.detail["decision"]["shipped"] == "decision_tree"
+    assert board["decision_tree"]["params"]["max_depth"] == 5
     score(pipeline, lake, settings, intervals=[moment], run="r2")
     assert rebuild(pipeline, lake, day=moment).differing == ()
 

@@ -22,11 +22,13 @@ class Again:
     """What the shipped model was fitted from.
 
     Attributes:
+        algorithm: Its entry, with the budget that the pipeline gives it.
         train: The matrix of the training rows, in the form that the model needs.
         days: The interval of each.
         budget: Seconds that all fits together may take.
     """
 
+    algorithm: Algorithm
     train: Samples
     days: Integers
     budget: float
@@ -69,14 +71,14 @@ def refitted(subject: Subject, again: Again, *, places: Integers | None = None, 
     The encoding is that of the model: what it learned of categories and means, it learned from all.
     Probabilities are not calibrated, since that would take validation rows.
     """
-    algorithm, train = subject.model.algorithm, again.train
+    train = again.train
     days = again.days
     if places is not None:
         weight = None if train.weight is None else train.weight[places]
         train = replace(train, X=train.X[places], y=train.y[places], weight=weight)
         days = days[places]
     began = time.perf_counter()
-    estimator = _fit(algorithm, train, subject.model.recipe.parameters, seed=seed, of=subject)
+    estimator = _fit(again.algorithm, train, subject.model.recipe.parameters, seed=seed, of=subject)
     seconds = time.perf_counter() - began
     model = replace(subject.model, estimator=estimator, record={}, calibration=None)
     return Refit(model, len(train.y), len(np.unique(days)), seconds)

@@ -168,6 +168,7 @@ class Algorithm:
             codes, a probability each, also for a class that training had no row of.
         save_as: A format of `headrace.models.formats`.
         defaults: Parameters of its first trial.
+        optional: Further parameters, each with what is taken where nothing is said of it.
         space: Parameters that are searched; none for a baseline.
         resource: What its trials are given bit by bit, where a search has rungs.
         portfolio: Strong configurations of published studies, tried right after the defaults; each
@@ -195,6 +196,7 @@ class Algorithm:
     predict: Callable[[Any, Matrix], Floats]
     save_as: str
     defaults: Parameters = field(default_factory=dict)
+    optional: Parameters = field(default_factory=dict)
     space: Mapping[str, Dimension] = field(default_factory=dict)
     resource: Resource = field(default_factory=Resource)
     portfolio: tuple[Parameters, ...] = ()
@@ -216,6 +218,11 @@ class Algorithm:
         bare = self.fit.fit if isinstance(self.fit, Guarded) else self.fit
         guarded = Guarded(bare, self.name, self.tasks, self.budget, self.choices, self.weights)
         object.__setattr__(self, "fit", guarded)
+
+    @property
+    def parameters(self) -> Parameters:
+        """All that it takes, each with its default."""
+        return {**self.defaults, **self.optional}
 
     @property
     def choices(self) -> tuple[str, ...]:
@@ -337,5 +344,5 @@ def check_budget(
         raise UsageError(
             message,
             hint=f"take {twins}, fit a model per key, sample the rows in the spec, "
-            "or raise the budget of the entry; nothing is sampled unasked",
+            f"or raise `training.budgets: {{{name}: ...}}`; nothing is sampled unasked",
         )

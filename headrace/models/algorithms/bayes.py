@@ -221,7 +221,10 @@ NAIVE_BAYES = Algorithm(
     predict=_predict_naive,
     save_as="skops",
     defaults={"kind": "gaussian", "alpha": 1.0},
-    space={"kind": choice("gaussian", "bernoulli"), "alpha": log_uniform(1e-3, 10.0)},
+    space={
+        "kind": choice("gaussian", "bernoulli", beside=("multinomial", "complement")),
+        "alpha": log_uniform(1e-3, 10.0),
+    },
     family=Family.BAYES,
     when_not="columns depend on each other and probabilities count",
     caveats=(

@@ -31,9 +31,15 @@ class Range:
 
 @dataclass(frozen=True)
 class Choice:
-    """One of a few values without order."""
+    """One of a few values without order.
+
+    Attributes:
+        values: Those.
+        beside: Further values that may be asked for; they are not searched.
+    """
 
     values: tuple[Scalar, ...]
+    beside: tuple[Scalar, ...] = ()
 
     def __contains__(self, value: object) -> bool:
         return value in self.values
@@ -62,6 +68,6 @@ def log_int(low: int, high: int) -> Range:
     return Range(low, high, "integer", log=True)
 
 
-def choice(*values: Scalar) -> Choice:
-    """One of these values."""
-    return Choice(values)
+def choice(*values: Scalar, beside: tuple[Scalar, ...] = ()) -> Choice:
+    """One of these values; those `beside` them are taken only where they are asked for."""
+    return Choice(values, beside)

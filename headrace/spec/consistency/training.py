@@ -23,6 +23,9 @@ _CRON: tuple[tuple[str, int, int, list[str]], ...] = (
 _ITEM = re.compile(r"(?:\*|(?P<first>\w+)(?:-(?P<last>\w+))?)(?:/(?P<step>[0-9]{1,3}))?", re.ASCII)
 
 
+_NAMES_FEATURE = {("glm", "offset"), ("glm", "exposure")}
+
+
 def training_problems(parts: Parts) -> Findings:
     """What does not fit in `training`, `split` and `schedule`."""
     if parts.training is not None:
@@ -36,7 +39,11 @@ def training_problems(parts: Parts) -> Findings:
         for index, allowance in enumerate(parts.training.allow):
             at: Loc = ("training", "allow", index, "columns")
             yield from _columns(allowance.columns, parts, at=at)
-        yield from _features(parts.training, [name for name, _ in parts.named])
+        features = [name for name, _ in parts.named]
+        yield from _parameters(parts.training, features)
+        for index, name in enumerate(parts.training.slices):
+            if features and name not in features:
+                yield ("training", "slices", index), unknown("feature", name, features)
         yield from _whole_intervals(parts.training, parts.split)
     if parts.split is not None:
         yield from _columns(parts.split.groups, parts, at=("split", "groups"))
@@ -105,20 +112,25 @@ def _engines(training: Training) -> Findings:
             yield at, f"{engine} does not fit {name}: {able}; {engine} fits {listed(others)}"
 
 
-def _features(training: Training, features: list[str]) -> Findings:
-    """Features by name: slices, and terms of a GLM that are given."""
-    named: list[tuple[Loc, str]] = [(("slices", i), name) for i, name in enumerate(training.slices)]
-    for role, name in (("offset", training.offset), ("exposure", training.exposure)):
-        if name is None:
-            continue
-        named.append(((role,), name))
-        if "glm" not in training.algorithms:
-            yield ("training", role, KEY), f"`glm` alone takes an {role}: name it in `algorithms`"
-    for at, name in named:
-        if features and name not in features:
-            yield ("training", *at), unknown("feature", name, features)
-    if training.offset is not None and training.offset == training.exposure:
-        yield ("training", "exposure"), f"{training.offset} is the offset already"
+def _parameters(training: Training, features: list[str]) -> Findings:
+    """Parameters and budgets of algorithms that are not trained, or that they do not take."""
+    from headrace.models.algorithms import CATALOGUE
+    from headrace.models.declared import searched, setting_problem
+
+    entries = {entry.name: entry for entry in CATALOGUE if entry.name in training.algorithms}
+    for section in ("parameters", "budgets"):
+        for name in getattr(training, section):
+            if name not in training.algorithms:
+                yield ("training", section, name, KEY), unknown("algorithm", name, entries)
+    for name, entry in entries.items():
+        for parameter, given in training.parameters.get(name, {}).items():
+            at: Loc = ("training", "parameters", name, parameter)
+            if problem := setting_problem(entry, parameter, given):
+                yield (at if parameter in entry.parameters else (*at, KEY)), problem
+            elif name in training.engines and searched(entry, parameter, given):
+                yield at, f"{training.engines[name]} fits {name} once: give it one value"
+            elif (name, parameter) in _NAMES_FEATURE and features and given not in features:
+                yield at, unknown("feature", str(given), features)
 
 
 def _whole_intervals(training: Training, split: Split | None) -> Findings:

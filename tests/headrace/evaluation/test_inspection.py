@@ -83,7 +83,7 @@ def subject_of(name, task, **parameters):
         validation=validation,
         test=test,
     )
-    return subject, Again(samples, train.days, budget=60.0)
+    return subject, Again(model.algorithm, samples, train.days, budget=60.0)
 
 
 @pytest.fixture(scope="module", params=list(Task), ids=str)

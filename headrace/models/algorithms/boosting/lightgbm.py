@@ -16,7 +16,7 @@ from headrace.models.algorithms.algorithm import (
     Samples,
     Task,
 )
-from headrace.models.algorithms.boosting.shared import FLAT, ROUNDS, SMALL, Names, ours
+from headrace.models.algorithms.boosting.shared import FLAT, PATIENCE, ROUNDS, SMALL, Names, ours
 from headrace.models.algorithms.space import integer, log_int, log_uniform, uniform
 
 if TYPE_CHECKING:
@@ -113,6 +113,17 @@ LIGHTGBM = Algorithm(
         "min_child_samples": 20,
         "colsample_bytree": 1.0,
         "reg_lambda": 1e-3,
+    },
+    optional={
+        "max_bin": 255,
+        "max_depth": -1,
+        "subsample": 1.0,
+        "subsample_freq": 0,
+        "reg_alpha": 0.0,
+        "min_split_gain": 0.0,
+        "extra_trees": False,
+        "linear_tree": False,
+        "early_stopping_rounds": PATIENCE,
     },
     space={
         "learning_rate": log_uniform(0.03, 0.3),

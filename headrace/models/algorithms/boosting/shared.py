@@ -18,7 +18,7 @@ from headrace.models.algorithms.algorithm import Parameters, Resource, Task
 if TYPE_CHECKING:
     from headrace.evaluation.metrics import Metric
 
-_PATIENCE = 25  # rounds without a better validation metric
+PATIENCE = 25  # rounds without a better validation metric
 ROUNDS = Resource("rounds", "n_estimators")
 FLAT = "outside of the data it saw, a prediction stays at the nearest leaf's: no extrapolation"
 SMALL = "hundreds of rows: a linear model, a forest or a kernel is as good and steadier"
@@ -68,5 +68,5 @@ def ours(given: dict[str, Any]) -> tuple[int, float]:
     which ends a fit that has validation early, so that it need not come again alike.
     """
     limit = given.pop("time_limit", None)
-    patience = int(given.pop("early_stopping_rounds", _PATIENCE))
+    patience = int(given.pop("early_stopping_rounds", PATIENCE))
     return patience, time.monotonic() + limit if limit else math.inf

@@ -16,7 +16,7 @@ from headrace.models.algorithms.algorithm import (
     Samples,
     Task,
 )
-from headrace.models.algorithms.boosting.shared import FLAT, ROUNDS, SMALL, Names, ours
+from headrace.models.algorithms.boosting.shared import FLAT, PATIENCE, ROUNDS, SMALL, Names, ours
 from headrace.models.algorithms.space import integer, log_uniform, uniform
 
 if TYPE_CHECKING:
@@ -125,6 +125,14 @@ XGBOOST = Algorithm(
         "subsample": 1.0,
         "colsample_bytree": 1.0,
         "reg_lambda": 1.0,
+    },
+    optional={
+        "max_bin": 256,
+        "gamma": 0.0,
+        "reg_alpha": 0.0,
+        "max_delta_step": 0.0,
+        "colsample_bylevel": 1.0,
+        "early_stopping_rounds": PATIENCE,
     },
     space={
         "learning_rate": log_uniform(0.03, 0.3),

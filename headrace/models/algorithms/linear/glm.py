@@ -24,7 +24,6 @@ from headrace.models.algorithms.linear.coefficients import (
     predict_linear,
 )
 from headrace.models.algorithms.space import choice, log_uniform, uniform
-from headrace.models.encoding import Kind
 
 if TYPE_CHECKING:
     from headrace.evaluation.metrics import Floats, Metric
@@ -100,6 +99,8 @@ def _found(train: Samples, name: str, role: str) -> _Given:
     Raises:
         TrainingError: There is no such number, or not in every row.
     """
+    from headrace.models.encoding import Kind
+
     widths = [column.width for column in train.columns]
     index = next((i for i, column in enumerate(train.columns) if column.name == name), None)
     if index is None or train.columns[index].kind is not Kind.NUMBER:
@@ -157,8 +158,9 @@ GLM = Algorithm(
     predict=predict_linear,
     save_as="skops",
     defaults={"family": "poisson", "power": 1.5, "alpha": 1e-3, "max_iter": 1000},
+    optional={"offset": "", "exposure": ""},
     space={
-        "family": choice("poisson", "tweedie"),
+        "family": choice("poisson", "tweedie", beside=("gamma",)),
         "power": uniform(1.1, 1.9),
         "alpha": log_uniform(1e-6, 10.0),
     },
@@ -166,9 +168,8 @@ GLM = Algorithm(
     when_not="the target may be below 0, or is no count, rate or amount",
     caveats=(
         "the link is the logarithm: effects multiply",
-        "`training.exposure` names a feature that counts are proportional to, such as hours at "
-        "risk, and `training.offset` one that is added to the logarithm; of a rate as the target "
-        "the exposure is the weight of a row, in Python",
+        "`exposure` names a feature that counts are proportional to, such as hours at risk, and "
+        "`offset` one that is added to the logarithm",
         "`power` is used by `family: tweedie` alone; `family: gamma` takes targets above 0",
     ),
     budget=BUDGET,
