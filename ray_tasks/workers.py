@@ -30,6 +30,7 @@ _ENDED = (  # the process of a trial is gone, and with it that trial alone
     ray.exceptions.NodeDiedError,
 )
 _LOOK_S = 1.0
+_ANSWER_S = 30.0  # a free worker that says nothing for so long is taken to be gone
 _TELL_S = 30.0  # without a core for so long, it says so
 _BROKEN = 5  # workers in a row that ended while they started
 
@@ -86,7 +87,7 @@ class Workers:
         while True:
             self._fill()
             given: object = None
-            while self._free and isinstance(given := suggestions.suggest(str(number)), dict):
+            while self._has_free() and isinstance(given := suggestions.suggest(str(number)), dict):
                 worker = self._free.pop()
                 # In a list, or Ray would read it before each call.
                 begun = worker.run.remote([problem], given, memory)
@@ -117,6 +118,17 @@ class Workers:
                 self._started(reference)
             else:
                 self._ended(reference, suggestions)
+
+    def _has_free(self) -> bool:
+        """Whether a worker that lives is free; one that ended while it waited costs no trial."""
+        while self._free:
+            try:
+                ray.get(self._free[-1].ready.remote(), timeout=_ANSWER_S)
+            except (*_ENDED, ray.exceptions.GetTimeoutError):
+                _end(self._free.pop())
+            else:
+                return True
+        return False
 
     def _fill(self) -> None:
         """Starts workers where there are cores for them: on nodes that have joined, say."""

@@ -149,7 +149,7 @@ def _features(roles: Roles) -> Iterator[str]:
     yield _line(f"  at: '{roles.at:02}:00'", told)
     yield _line("  columns:", "known at that moment")
     for name, sql in roles.columns.items():
-        yield f"    {name}: {sql}"
+        yield f"    {name}: {_quoted(sql)}"
     if roles.lookups:
         yield "  lookups:"
     for name, (ours, theirs, new) in roles.lookups.items():
@@ -184,7 +184,7 @@ def _rest(roles: Roles) -> Iterator[str]:
     part, training = span(first, last)
     yield from ("", "target:", "  name: target", f"  of: {roles.outcomes.name}")
     share = "" if roles.share is None else f"; true in {roles.share:.0%} of the rows looked at"
-    yield _line(f"  value: {roles.target}", f"what shall be predicted{share}")
+    yield _line(f"  value: {_quoted(roles.target)}", f"what shall be predicted{share}")
     yield ""
     yield _line(f"split: {{validation: {part} days, test: {part} days}}", f"{first} to {last}")
     yield "training:"

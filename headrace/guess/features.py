@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from headrace.guess.columns import NUMBERS
 from headrace.guess.source import Source, measures, varies
+from headrace.spec.expressions import parse
+from headrace.spec.model import ColumnType
 
 _FEW, _MANY = 2, 500  # distinct values of a column of texts that is a feature
 _OVERLAP = 0.8  # of the values that a look-up finds
@@ -20,13 +22,20 @@ def own(rows: Source, outcomes: Source) -> Iterator[tuple[str, str]]:
         distinct = len(set(column.present))
         is_id = column.type == "string" and distinct > _MANY
         if not is_id and distinct > 1 and rows.key != (name,):
-            yield name, name
-    event = str(rows.event_time)
-    moments = rows.columns[event].moments
+            yield name, in_sql(name)
+    moments = rows.columns[str(rows.event_time)].moments
+    event = in_sql(str(rows.event_time))
     if len({moment.hour for moment in moments}) > 1 and "hour" not in rows.columns:
         yield "hour", f"hour({event})"
     if "weekday" not in rows.columns:
         yield "weekday", f"dayofweek({event})"
+
+
+def in_sql(name: str) -> str:
+    """A column as SQL has it: in back quotes where the name is a word of SQL."""
+    found = [parse(each, {name: ColumnType.INT}) for each in (name, f"{name} + 1")]
+    is_plain = all(each.columns == (name,) and not each.problems for each in found)
+    return name if is_plain else f"`{name}`"
 
 
 def group(rows: Source, own: Mapping[str, str]) -> str | None:

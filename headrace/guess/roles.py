@@ -238,25 +238,33 @@ def _target(outcomes: Source, rows: Source) -> tuple[str, str, float | None]:
     if not able:
         message = f"no column of {outcomes.name} varies and could be predicted"
         raise UsageError(message, hint="name the feeds of which one holds what is to be foreseen")
-    column = outcomes.columns[able[0]]
+    column, name = outcomes.columns[able[0]], features.in_sql(able[0])
     if column.type == "boolean":
         true = [cell.lower() == "true" for cell in column.present]
-        return column.name, f"avg(cast({column.name} as int))", sum(true) / max(len(true), 1)
+        return name, f"avg(cast({name} as int))", sum(true) / max(len(true), 1)
     numbers = sorted(column.numbers)
     if len(set(numbers)) == 2:  # noqa: PLR2004  # then it says yes or no
         return (
-            f"{column.name} = {numbers[-1]:g}",
-            f"avg({column.name})",
+            f"{name} = {numbers[-1]:g}",
+            f"avg({name})",
             numbers.count(numbers[-1]) / len(numbers),
         )
-    threshold = _rounded(numbers[int(len(numbers) * _SHARE)])
-    share = sum(number > threshold for number in numbers) / len(numbers)
-    return f"{column.name} > {threshold:g}", f"avg({column.name})", share
+    threshold, share = _threshold(numbers)
+    return f"{name} > {threshold:.15g}", f"avg({name})", share
 
 
-def _rounded(number: float) -> float:
-    """A number with two digits that count."""
-    return float(f"{number:.2g}")
+def _threshold(numbers: Sequence[float]) -> tuple[float, float]:
+    """What a quarter of sorted numbers lie above, with few digits, and the share that does.
+
+    Some lie above it and some do not, however many are equal.
+    """
+    exact = numbers[int(len(numbers) * _SHARE)]
+    below = max(number for number in numbers if number < numbers[-1])
+    for threshold in (float(f"{exact:.2g}"), exact, below):
+        share = sum(number > threshold for number in numbers) / len(numbers)
+        if 0 < share < 1:
+            break
+    return threshold, share
 
 
 def _zone(rows: Source) -> str:

@@ -98,11 +98,7 @@ def choose(problem: Problem) -> Choice:
         >>> [each.algorithm.name for each in found.proposals][-4:-2]
         ['lightgbm', 'xgboost']
     """
-    first = [
-        Proposal(entry, "a baseline: ship it unless a model beats it beyond noise")
-        for entry in baselines()
-        if problem.task in entry.tasks
-    ]
+    first = [Proposal(entry, _of_baseline(entry, problem)) for entry in baselines(problem.task)]
     names, why = _candidates(problem)
     left_out, kept = {}, []
     for name in dict.fromkeys(names):
@@ -114,6 +110,12 @@ def choose(problem: Problem) -> Choice:
             else:
                 kept.append(Proposal(entry, why))
     return Choice((*first, *kept), left_out, tuple(_notes(problem, kept)))
+
+
+def _of_baseline(entry: Algorithm, problem: Problem) -> str:
+    if problem.export and problem.export not in entry.exports:
+        return f"a baseline: to be beaten beyond noise; it is not written as {problem.export}"
+    return "a baseline: ship it unless a model beats it beyond noise"
 
 
 def _candidates(problem: Problem) -> tuple[tuple[str, ...], str]:

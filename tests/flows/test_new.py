@@ -224,3 +224,26 @@ def test_a_day_that_there_is_not_is_a_wrong_cell(headrace, folder):
     code, _, err = headrace("new", "parcels", "late.csv")
     assert code == 0, err
     assert "2026-02-30T08:00:00Z" in (folder / "pipeline.yaml").read_text()
+
+
+def test_columns_named_as_words_of_sql_are_quoted(headrace, landing):
+    header = ["parcel", "due", "select", "case"]
+    rows = ([f"P{n}", stamp(due(n)), n % 7, n % 3] for n in NUMBERS)
+    deliver(landing / "planned" / "2026.csv", header, rows)
+    header = ["parcel", "due", "interval", "delivered_at"]
+    rows = ([f"P{n}", stamp(due(n)), n * 7 % 90, stamp(due(n))] for n in NUMBERS)
+    deliver(landing / "delivered" / "2026.csv", header, rows)
+    headrace("new", "parcels", "landing")
+    pipeline = load("pipeline.yaml", environ={})
+    assert pipeline.features.columns["select"] == "`select`"
+    assert pipeline.target.value == "`interval` > 67"
+
+
+@pytest.mark.parametrize("values", [[0, 0, 0, 1, 7, 7, 7, 7, 7, 7], [1000001, 1000002, 1000003]])
+def test_a_target_is_true_of_some_rows_and_not_of_all(headrace, landing, values):
+    deliver_parcels(landing)
+    rows = ([f"P{n}", stamp(due(n)), values[n % len(values)], stamp(due(n))] for n in NUMBERS)
+    deliver(landing / "delivered" / "2026.csv", DELIVERED, rows)
+    headrace("new", "parcels", "landing")
+    least = float(load("pipeline.yaml", environ={}).target.value.removeprefix("minutes_late > "))
+    assert min(values) <= least < max(values)

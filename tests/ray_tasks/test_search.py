@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import signal
 import time
 from dataclasses import replace
 
@@ -205,6 +207,20 @@ def test_rungs_by_ray_are_the_same_twice_and_from_a_journal(tmp_path):
     assert told[0] == told[1] == told[2]
     assert [each.fits for each in runs[0]] == [1, 13, 13]
     assert [each.reused for each in runs[2]] == [1, 13, 13]
+
+
+def test_workers_that_end_while_they_wait_cost_no_trial(tmp_path):
+    tried = problem(PRIOR, noting_algorithm("noting", tmp_path), named("logistic_regression"))
+    reference, held = shared(tried)
+    options = {"tuning": Tuning(trials=2), "storage": tmp_path / "t"}
+    with Workers(2) as workers:
+        search(held, reference=reference, workers=workers, **options)
+        for path in tmp_path.glob("noting *"):
+            os.kill(int(path.name.split()[1]), signal.SIGKILL)
+            path.unlink()
+        again = search(held, reference=reference, workers=workers, **options)
+    assert [(each.trials, each.failed) for each in again] == [(1, 0), (1, 1), (2, 0)]
+    assert not any("process ended" in error for error in again[1].errors)
 
 
 def test_matrices_beyond_the_object_store_are_refused_with_the_way_out():

@@ -58,7 +58,7 @@ def _names(parts: Parts) -> Findings:
     taken: dict[str, Loc] = dict.fromkeys(rows.key if rows else (), key)
     target = [(parts.target.name, ("target", "name", KEY))] if parts.target else []
     for name, at in [*parts.named, *target]:
-        as_it_is = at[1] == "columns" and parts.features[name].strip() == name
+        as_it_is = at[1] == "columns" and parts.features[name].strip().strip("`") == name
         first = taken.get(name)
         if first is not None and not (first == key and as_it_is):
             yield at, f"name {shown(name)} is taken by {dotted(first)}"
