@@ -139,8 +139,8 @@ REALMLP = Algorithm(
     caveats=(
         "numbers are rounded to single precision, and clipped smoothly beyond some spreads",
         "of a column's categories the hundred most frequent are told apart",
-        "`time_limit`, in seconds, shortens its schedule to what fits: such a fit need not come "
-        "again alike, but with the `steps` that it found it does",
+        "in a preset the time left shortens its schedule to what fits: such a fit need not come "
+        "again alike",
     ),
     budget=Budget(rows=1_000_000, columns=5_000, cells=500_000_000),
     instead=("lightgbm",),

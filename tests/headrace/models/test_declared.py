@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
+import numpy as np
 import pytest
 
 from headrace.errors import UsageError
+from headrace.evaluation.metrics import Metric
 from headrace.models.algorithms import CATALOGUE, named
+from headrace.models.algorithms.algorithm import Samples
 from headrace.models.algorithms.space import Choice, Range
 from headrace.models.declared import declared, setting_problem
 from headrace.spec.training import Training
@@ -99,6 +104,29 @@ def test_every_default_and_every_end_of_a_range_may_be_said(entry):
         )
         for value in ends:
             assert setting_problem(entry, name, value) is None
+
+
+@pytest.mark.parametrize("entry", CATALOGUE, ids=lambda entry: entry.name)
+def test_what_its_page_names_as_a_setting_may_be_said(entry):
+    for caveat in entry.caveats:
+        for parameter, said in re.findall(r"`(\w+): (\w+)`", caveat):
+            value = {"true": True}.get(said, said)
+            assert setting_problem(entry, parameter, value) is None, caveat
+
+
+def test_a_logistic_regression_without_a_penalty_is_not_drawn_to_zero():
+    rows = np.linspace(-1, 1, 400)[:, None]
+    y = (np.random.default_rng(2).random(400) < 1 / (1 + np.exp(-3 * rows[:, 0]))).astype(float)
+
+    def slope(**given):
+        entry = with_settings("logistic_regression", **given)
+        told = {"seed": 7, "validation": None, "metric": Metric.LOG_LOSS}
+        model = entry.fit(Samples(rows, y), entry.defaults, **told).estimator
+        low, high = entry.predict(model, np.array([[0.0], [1.0]]))
+        return np.log(high / (1 - high)) - np.log(low / (1 - low))
+
+    assert slope(penalty="none") == pytest.approx(slope(C=1e8), rel=1e-3)
+    assert slope(penalty="none") > 1.5 * slope(C=0.01)
 
 
 def test_a_pipeline_made_in_python_is_told_of_a_wrong_parameter():
