@@ -102,6 +102,10 @@ def index() -> str:
         "`headrace algorithms` lists them, `headrace algorithms NAME` tells one, and "
         "`headrace choose` proposes some.",
         "",
+        "Every fit refuses rows or columns over its budget, weights below 0, and infinite targets "
+        "and cells, with the names of",
+        "their columns. A null or NaN cell is missing, and so is a category that training had not.",
+        "",
         "| algorithm | family | tasks | when not |",
         "|---|---|---|---|",
         *(

@@ -275,6 +275,29 @@ def test_odd_rows_are_learned_or_refused_in_one_clear_error(name, task, how):
 
 
 @every_fitted
+def test_infinite_cells_are_refused_and_their_column_is_told(name, task):
+    table, y = examples(task, 60, 5)
+    wind = table["wind"].to_numpy().copy()
+    wind[[3, 40]] = np.inf, -np.inf
+    spoiled = table.set_column(2, "wind", pa.array(wind))
+    _, train = parts(name, task, (table, y), (spoiled, y))
+    with pytest.raises(TrainingError, match=f"{name} was given infinite cells in column") as told:
+        fit(name, train)
+    assert "quarantine" in told.value.hint
+
+
+def test_a_missing_cell_is_not_infinite_and_a_name_is_told_where_it_is_known():
+    table = pa.table({"dest": ["A", None] * 20, "void": pa.nulls(40, pa.float64())})
+    y = np.arange(40) % 2.0
+    train, _ = parts("lightgbm", Task.BINARY, (table, y), (table, y))
+    fit("lightgbm", train)
+    columns = Encoding.fit(table, table.column_names, form="codes").columns
+    spoiled = replace(train, X=np.where(np.arange(2) == 1, np.inf, train.X), columns=columns)
+    with pytest.raises(TrainingError, match="in column void"):
+        fit("lightgbm", spoiled)
+
+
+@every_fitted
 def test_rows_of_weight_zero_are_as_if_they_were_not_there(name, task):
     train, validation = parts(name, task)
     keep = np.arange(300) < 200

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from headrace.evaluation.metrics import Floats, Integers, Metric
     from headrace.models.encoding import Column
 
+_TOLD = 5  # columns that a message names
+
 Matrix = Any  # a numpy array, or a scipy.sparse.csr_matrix, which ships no types
 
 Parameters = Mapping[
@@ -286,8 +288,8 @@ class Guarded:
 
         Raises:
             UsageError: It does not learn such a target, heeds no weights, or is over budget.
-            TrainingError: No row, or a target that is not finite, is left to learn from; or the
-                library refuses the rows or the parameters.
+            TrainingError: No row, or a target or a feature that is not finite, is left to learn
+                from; or the library refuses the rows or the parameters.
         """
         from threadpoolctl import threadpool_limits
 
@@ -328,7 +330,35 @@ class Guarded:
         if train.X.shape[0] == 0 or not np.isfinite(train.y).all():
             message = "no row to learn from" if train.X.shape[0] == 0 else "a target is not finite"
             raise TrainingError(message, hint="look at the target, the split and the weights")
+        check_finite(self.name, train)
         return train
+
+
+def check_finite(name: str, train: Samples) -> None:
+    """Refuses infinite cells, which some libraries learn from and then predict NaN.
+
+    NaN is a missing cell among codes. Of `one_hot`, which has none, it is what an infinite one has
+    left.
+
+    Raises:
+        TrainingError: There is one; the message names its columns.
+    """
+    import numpy as np
+
+    if isinstance(train.X, np.ndarray):  # `fmax` and `fmin` pass NaN over, and make no copy
+        ends = (np.fmax.reduce(train.X, axis=0), np.fmin.reduce(train.X, axis=0))
+        places = np.flatnonzero(np.isinf(ends).any(axis=0))
+    else:
+        places = np.unique(train.X.indices[~np.isfinite(train.X.data)])
+    if not len(places):
+        return
+    told = [str(place) for place in places[:_TOLD]]
+    if len(train.columns) == train.X.shape[1]:
+        told = [train.columns[place].name for place in places[:_TOLD]]
+    more = f" and {len(places) - _TOLD:,} more" if len(places) > _TOLD else ""
+    message = f"{name} was given infinite cells in column {', '.join(told)}{more}"
+    hint = "make them null, or send such rows to quarantine by a check"
+    raise TrainingError(message, hint=hint)
 
 
 def check_budget(
