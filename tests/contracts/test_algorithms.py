@@ -413,6 +413,10 @@ def test_ten_thousand_categories_are_learned_or_refused():
     train, _ = parts("svm_nystroem", Task.BINARY, (texts, y), (texts, y))
     with pytest.raises(UsageError, match="over its budget: 10,001 columns of 2,000"):
         fit("svm_nystroem", train)
+    pytest.importorskip(MODULE["chaid"])
+    train, _ = parts("chaid", Task.BINARY, (texts, y), (texts, y))
+    with pytest.raises(UsageError, match="at most 200 categories, and there are 10,000"):
+        fit("chaid", train)
 
 
 def test_names_are_unique():

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from headrace.errors import SetupError
+from headrace.errors import SetupError, UsageError
 from headrace.models.algorithms.algorithm import (
     Algorithm,
     Budget,
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from headrace.evaluation.metrics import Floats, Metric
 
 _MISSING = "<missing>"  # CHAID's word
+_MOST_CATEGORIES = 200  # of a column: pairs are merged one by one, so time grows with their cube
 
 
 def _fit_chaid(
@@ -45,6 +46,7 @@ def _fit_chaid(
     import numpy as np
 
     Tree = _chaid()  # noqa: N806  # a class
+    _check_categories(train)
     given: dict[str, Any] = {**parameters}
     bins = given.pop("bins")
     X, columns = np.array(train.X), range(train.X.shape[1])
@@ -68,6 +70,20 @@ def _fit_chaid(
     otherwise = rule_of([], rows, overall)
     told = {"categorical": list(train.categorical), "columns": len(columns)}
     return Fitted({**estimator, **told, "rules": rules, "otherwise": otherwise})
+
+
+def _check_categories(train: Samples) -> None:
+    """Refuses columns whose categories would take hours to merge."""
+    import numpy as np
+
+    for place in train.categorical:
+        cells = np.asarray(train.X[:, place])
+        count = len(np.unique(cells[~np.isnan(cells)]))
+        if count > _MOST_CATEGORIES:
+            name = train.columns[place].name if train.columns else str(place)
+            message = f"chaid merges at most {_MOST_CATEGORIES} categories, and there are {count:,}"
+            hint = "put rare ones together in `features`, or take `decision_list` or `lightgbm`"
+            raise UsageError(message, column=name, hint=hint)
 
 
 def _chaid() -> Any:  # noqa: ANN401  # CHAID.Tree, which ships no types
@@ -127,6 +143,7 @@ CHAID = Algorithm(
     when_not="accuracy counts more than reading the tree: take a forest or boosting",
     caveats=(
         "numbers are cut into `bins` of equal counts",
+        f"more than {_MOST_CATEGORIES} categories of a column are refused: merging takes hours",
         "heeds no weights of rows",
         "no regression: the package splits numbers by their variance, not by their mean",
     ),
