@@ -42,15 +42,14 @@ def algorithms(
 
     Example: `headrace algorithms lightgbm`
     """
-    from headrace.models.algorithms import CATALOGUE, NOT_OFFERED, asked
+    from headrace.models.algorithms import CATALOGUE, asked, spelled, why_not_offered
     from headrace.models.pages import told
 
-    if name and name.lower() in NOT_OFFERED:
-        why = NOT_OFFERED[name.lower()]
+    if name and (why := why_not_offered(name)):
         if as_json:
-            emit({"name": name.lower(), "offered": False, "why": why})
+            emit({"name": spelled(name), "offered": False, "why": why})
             return
-        OUT.print(f"{name.lower()} is not offered: {why}", soft_wrap=True)
+        OUT.print(f"{spelled(name)} is not offered: {why}", soft_wrap=True)
         next_step("`headrace algorithms` lists those that are")
         return
     found = [told(entry) for entry in ((asked(name),) if name else CATALOGUE)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from functools import cache
 
@@ -15,7 +16,7 @@ from scipy.sparse import csr_matrix
 
 from headrace.errors import TrainingError, UsageError
 from headrace.evaluation.metrics import Metric
-from headrace.models.algorithms import CATALOGUE, named, names
+from headrace.models.algorithms import CATALOGUE, asked, named, names, spelled
 from headrace.models.algorithms.algorithm import Budget, Family, Samples, Task
 from headrace.models.algorithms.space import Choice
 from headrace.models.encoding import Encoding
@@ -421,6 +422,33 @@ def test_ten_thousand_categories_are_learned_or_refused():
 
 def test_names_are_unique():
     assert len(set(names())) == len(CATALOGUE)
+
+
+ASKED = """linear regression, polynomial regression, ridge, lasso, elastic net, generalised linear
+model, GLM, binomial logistic regression, multinomial logistic regression, naive Bayes, Gaussian
+naive Bayes, k-nearest neighbors, k-nearest neighbours, SVM, SVR, decision tree, CART, regression
+tree, CHAID, decision list, discriminant analysis, linear discriminant analysis, QDA, Gaussian
+process regression, random forest, extra trees, bagging, stacking, stacked generalisation, blending,
+AdaBoost, gradient boosting machine, XGBoost, LightGBM, CatBoost, MLP, RBFN, weighted ensemble"""
+
+
+def test_every_supervised_family_that_people_ask_for_is_found_or_answered():
+    for name in re.split(r",\s+", ASKED):
+        assert asked(name.replace("\n", " ")).tasks, name
+    for name in ("QUEST", "Bayesian network", "Cox regression"):
+        with pytest.raises(UsageError, match=f"{spelled(name)} is not offered") as refused:
+            asked(name)
+        assert "take `" in refused.value.hint
+
+
+def test_no_name_is_asked_for_of_two_entries():
+    known = [*names(), *(alias for entry in CATALOGUE for alias in entry.aliases)]
+    assert len(set(known)) == len(known)
+
+
+def test_another_name_of_an_entry_gives_that_entry():
+    with pytest.raises(UsageError, match=r"no algorithm 'knn'; did you mean 'k_nearest_neighbors"):
+        named("knn")
 
 
 def test_a_name_that_is_not_there_gives_the_nearest():

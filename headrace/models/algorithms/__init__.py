@@ -96,6 +96,14 @@ NOT_OFFERED = {
         "no package of QUEST (Loh and Shih 1997) for Python is kept up; take `decision_tree`, "
         "which is CART, or `chaid`, which also chooses its columns by tests"
     ),
+    "bayesian_network": (
+        "a network tells of all columns at once, and a model here of one target; take "
+        "`naive_bayes`, the network in which columns depend on the target alone"
+    ),
+    "cox_regression": (
+        "no kind of target is a time with rows that still wait; take `logistic_regression` of "
+        "whether it comes within so many days"
+    ),
 }
 
 
@@ -118,7 +126,7 @@ def named(name: str) -> Algorithm:
     for entry in (*CATALOGUE, PRESET):  # asked for by `training.preset`, not among algorithms
         if entry.name == name:
             return entry
-    near = difflib.get_close_matches(name, names(), n=1)
+    near = difflib.get_close_matches(meant(name), names(), n=1)
     raise UsageError(
         f"no algorithm {name!r}" + (f"; did you mean {near[0]!r}?" if near else ""),
         hint=f"there are {', '.join(names())}",
@@ -135,14 +143,26 @@ def asked(name: str) -> Algorithm:
         >>> asked("CART").name
         'decision_tree'
     """
-    plain = name.strip().lower().replace("-", "_").replace(" ", "_")
-    if plain in NOT_OFFERED:
-        message = f"{plain} is not offered"
-        raise UsageError(message, hint=NOT_OFFERED[plain])
-    for entry in CATALOGUE:
-        if plain in entry.aliases:
-            return entry
-    return named(plain)
+    if why := why_not_offered(name):
+        message = f"{spelled(name)} is not offered"
+        raise UsageError(message, hint=why)
+    return named(meant(name))
+
+
+def spelled(name: str) -> str:
+    """A name in the catalogue's spelling: small letters, and `_` between words."""
+    return name.strip().lower().replace("-", "_").replace(" ", "_")
+
+
+def meant(name: str) -> str:
+    """The entry of which it is another name, or the name itself, spelled as in the catalogue."""
+    plain = spelled(name)
+    return next((entry.name for entry in CATALOGUE if plain in entry.aliases), plain)
+
+
+def why_not_offered(name: str) -> str:
+    """Why an algorithm that people ask for is not in the catalogue; empty for other names."""
+    return NOT_OFFERED.get(spelled(name), "")
 
 
 def baselines(task: Task = Task.BINARY) -> tuple[Algorithm, ...]:

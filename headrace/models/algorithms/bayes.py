@@ -211,6 +211,7 @@ def _predict_quadratic(estimator: Mapping[str, Any], X: Matrix) -> Floats:
 
 
 _CLASSES = frozenset({Task.BINARY, Task.MULTICLASS})
+_KINDS = ("gaussian", "bernoulli", "multinomial", "complement")
 
 NAIVE_BAYES = Algorithm(
     name="naive_bayes",
@@ -222,7 +223,7 @@ NAIVE_BAYES = Algorithm(
     save_as="skops",
     defaults={"kind": "gaussian", "alpha": 1.0},
     space={
-        "kind": choice("gaussian", "bernoulli", beside=("multinomial", "complement")),
+        "kind": choice(*_KINDS[:2], beside=_KINDS[2:]),
         "alpha": log_uniform(1e-3, 10.0),
     },
     family=Family.BAYES,
@@ -238,6 +239,7 @@ NAIVE_BAYES = Algorithm(
     exports=("onnx",),
     engines=("spark",),
     licence="Apache-2.0",
+    aliases=tuple(f"{kind}_naive_bayes" for kind in _KINDS),
     source="McCallum and Nigam 1998, A Comparison of Event Models for Naive Bayes",
 )
 

@@ -106,6 +106,6 @@ K_NEAREST_NEIGHBORS = Algorithm(
     budget=Budget(rows=1_000_000, columns=1_000, cells=100_000_000),
     instead=("lightgbm",),
     licence="BSD-3-Clause",
-    aliases=("knn", "k_nn"),
+    aliases=("knn", "k_nn", "k_nearest_neighbours"),
     source="Cover and Hart 1967, Nearest Neighbor Pattern Classification",
 )

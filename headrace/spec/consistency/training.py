@@ -80,15 +80,17 @@ def _calibration(training: Training) -> Findings:
 
 
 def _algorithms(algorithms: tuple[str, ...], target: Target | None) -> Findings:
-    from headrace.models.algorithms import CATALOGUE, names
+    from headrace.models.algorithms import CATALOGUE, meant, names, why_not_offered
 
     task = target.task if target else None
     able = [entry.name for entry in CATALOGUE if task is None or task in entry.tasks]
     for index, name in enumerate(algorithms):
-        if name not in names():
+        if why := why_not_offered(name):
+            yield ("training", "algorithms", index), f"{shown(name)} is not offered: {why}"
+        elif name not in names():
             yield (
                 ("training", "algorithms", index),
-                f"no algorithm {shown(name)}{near(name, names())}",
+                f"no algorithm {shown(name)}{near(meant(name), names())}",
             )
         elif name in algorithms[:index]:
             yield ("training", "algorithms", index), f"algorithm {shown(name)} stands twice"

@@ -79,6 +79,16 @@ def test_a_part_of_a_wrong_shape_draws_no_problems_after_it(tmp_path, monkeypatc
     ]
 
 
+def test_an_algorithm_under_another_name_and_one_that_is_not_offered_are_told(
+    tmp_path, monkeypatch
+):
+    text = SHOP.replace("lightgbm]", "knn, quest]")
+    other, quest = problems_of(text, tmp_path, monkeypatch)
+    assert other.endswith("no algorithm 'knn'; did you mean 'k_nearest_neighbors'?")
+    assert "'quest' is not offered: no package of QUEST" in quest
+    assert "take `decision_tree`" in quest
+
+
 def test_an_engine_that_does_not_fit_an_algorithm_is_told_with_what_it_fits(tmp_path, monkeypatch):
     engines = "engines: {lightgbm: spark, logistic_regresion: spark}"
     text = SHOP.replace("lightgbm]", "lightgbm], " + engines)

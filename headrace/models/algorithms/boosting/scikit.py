@@ -154,7 +154,7 @@ HIST_GRADIENT_BOOSTING = Algorithm(
     caveats=(FLAT, "categories enter as their codes, in order"),
     budget=Budget(rows=10_000_000, columns=5_000, cells=1_000_000_000),
     instead=("lightgbm",),
-    aliases=("gradient_boosting", "gbm"),
+    aliases=("gradient_boosting", "gradient_boosting_machine", "gbm"),
     exports=("onnx",),
     licence="BSD-3-Clause",
     source="Friedman 2001, Greedy Function Approximation: A Gradient Boosting Machine",

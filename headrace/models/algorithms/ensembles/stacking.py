@@ -180,7 +180,7 @@ STACKING = Algorithm(
     ),
     budget=BUDGET,
     instead=("lightgbm",),
-    aliases=("stacked_generalisation",),
+    aliases=("stacked_generalisation", "stacked_generalization"),
     exports=("onnx",),
     licence="Apache-2.0",
     source="Wolpert 1992, Stacked Generalization",

@@ -140,7 +140,7 @@ LOGISTIC_REGRESSION = Algorithm(
     exports=("onnx",),
     licence="BSD-3-Clause",
     engines=("spark",),
-    aliases=("binomial_logistic_regression", "multinomial_logistic_regression"),
+    aliases=("logistic", "binomial_logistic_regression", "multinomial_logistic_regression"),
     source="scikit-learn, sklearn.linear_model.LogisticRegression",
 )
 

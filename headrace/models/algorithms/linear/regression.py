@@ -134,6 +134,7 @@ LASSO = Algorithm(
     exports=("onnx",),
     licence="BSD-3-Clause",
     engines=("spark",),
+    aliases=("lasso_regression",),
     source="Tibshirani 1996, Regression Shrinkage and Selection via the Lasso",
 )
 
@@ -157,5 +158,6 @@ ELASTIC_NET = Algorithm(
     exports=("onnx",),
     licence="BSD-3-Clause",
     engines=("spark",),
+    aliases=("elastic_net_regression",),
     source="Zou and Hastie 2005, Regularization and Variable Selection via the Elastic Net",
 )
