@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -109,7 +110,9 @@ def choose(
     ] = None,
     rows: Annotated[int | None, typer.Option(min=1, help="With a known target.")] = None,
     columns: Annotated[int | None, typer.Option(min=1, help="Features.")] = None,
-    classes: Annotated[int, typer.Option(min=2, help="Of a multiclass target.")] = 2,
+    classes: Annotated[
+        int | None, typer.Option(min=2, help="Of a multiclass target; 2 where nothing is known.")
+    ] = None,
     explain: Annotated[bool, typer.Option("--explain", help="People must read it.")] = False,
     export: Annotated[
         Written | None, typer.Option(help="A form that it must be written in.", show_default=False)
@@ -131,7 +134,10 @@ def choose(
     from headrace.models.choose import choose as chosen
 
     if file is not None:
-        task, rows, columns = _sizes(file, lake, task=task, rows=rows, columns=columns)
+        stated = _stated(file, lake)
+        task, rows = task or stated.task, rows or stated.rows
+        columns, classes = columns or stated.columns, classes or stated.classes
+        unequal_costs = unequal_costs or stated.unequal_costs
     if rows is None or columns is None:
         message = "it takes the number of rows and of columns to choose"
         raise UsageError(message, hint="give --rows and --columns, or a pipeline file that has run")
@@ -140,7 +146,7 @@ def choose(
             _task(task or "binary"),
             rows,
             columns,
-            classes=classes,
+            classes=classes or 2,
             explain=explain,
             export=export or "",
             extrapolate=extrapolate,
@@ -198,16 +204,37 @@ def _task(name: str) -> Task:
     return Task(name)
 
 
-def _sizes(
-    file: Path, lake: Path | None, *, task: str | None, rows: int | None, columns: int | None
-) -> tuple[str | None, int | None, int | None]:
-    """What the options leave open: from the pipeline file, and its features where they stand."""
+@dataclass(frozen=True)
+class _Stated:
+    """What a pipeline file says of its problem, and its features where they stand; None: nothing.
+
+    Attributes:
+        task: The kind of target.
+        rows: Of gold.
+        columns: Features.
+        classes: Different targets of gold, of a multiclass target.
+        unequal_costs: Whether errors have costs.
+    """
+
+    task: str
+    rows: int | None
+    columns: int
+    classes: int | None
+    unequal_costs: bool
+
+
+def _stated(file: Path, lake: Path | None) -> _Stated:
     from headrace.lake import Lake, Table
     from headrace.spec import load
 
     pipeline = load(file)
+    target = pipeline.target
     gold = Table.if_exists(Lake(settings_of(lake).lake).gold(pipeline.name))
-    if rows is None and gold is not None:
+    rows = classes = None
+    if gold is not None:
         rows = sum(each.rows or 0 for each in gold.files)
-    stated = getattr(pipeline.target, "task", None)  # a spec without it learns true or false
-    return task or stated, rows, columns or len(pipeline.features.names)
+        if target.task == "multiclass":
+            found = gold.arrow([target.name])[target.name]
+            classes = max(len(found.drop_null().unique()), 2)
+    columns = len(pipeline.features.names)
+    return _Stated(str(target.task), rows, columns, classes, target.costs is not None)

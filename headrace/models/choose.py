@@ -156,8 +156,8 @@ def _notes(problem: Problem, kept: list[Proposal]) -> list[str]:
         found.append("nothing fits: sample the rows in the spec, or fit a model per key")
     if problem.unequal_costs:
         found.append(
-            "errors cost differently: judge by log loss, and act above the threshold that costs "
-            "least on validation, not above one half"
+            "errors cost differently: judge by log loss, and say what they cost in "
+            "`target.costs`, so that the threshold that costs least on validation decides"
         )
     if problem.extrapolate:
         found.append("watch forecasts far from the recent level: hold those that are")

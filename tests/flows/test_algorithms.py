@@ -3,9 +3,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from datetime import date
 
+import pyarrow as pa
 import pytest
 
+from headrace.lake import Lake, commit, stage_file
 from headrace.models.algorithms import names
 
 
@@ -59,6 +62,28 @@ def test_choose_takes_the_features_from_a_pipeline_and_asks_for_rows(headrace):
     code, out, _ = headrace("choose", "pipeline.yaml", "--rows", "500")
     assert code == 0
     assert "500 rows, 1 columns" in out
+
+
+def test_choose_takes_costs_from_a_pipeline_and_classes_from_its_features(headrace, folder):
+    file, lake = folder / "pipeline.yaml", Lake(folder / "lake")
+    costs = "value: delay > 15, costs: {false_positive: 1, false_negative: 4}}"
+    pipeline = file.read_text()
+    file.write_text(pipeline.replace("value: delay > 15}", costs))
+    assert "errors cost differently" in headrace("choose", "pipeline.yaml", "--rows", "500")[1]
+    delays = "value: delay, task: multiclass}"
+    file.write_text(pipeline.replace("value: delay > 15}", delays))
+    rows = pa.table({"line": ["red"] * 600, "late": [*range(60)] * 10})
+    files = [stage_file(lake.gold("rides"), rows, partition={"_interval": date(2014, 1, 5)})]
+    commit(
+        lake.gold("rides"),
+        files,
+        schema=rows.schema.append(pa.field("_interval", pa.date32())),
+        unit="rides/features/gold",
+        partition_by=["_interval"],
+    )
+    told = json.loads(headrace("choose", "pipeline.yaml", "--json")[1])
+    assert (told["rows"], told["columns"]) == (600, 1)
+    assert told["proposals"][-1]["why"].startswith("60 classes")
 
 
 def test_choose_refuses_a_task_that_is_none(headrace):
