@@ -349,7 +349,8 @@ def test_the_entry_is_complete(name):
     assert entry.licence
     assert entry.save_as in FORMATS
     assert not (entry.baseline and entry.space)
-    assert entry.baseline or (entry.when_not and entry.caveats)
+    assert entry.when_not
+    assert entry.baseline or entry.caveats
     assert set(entry.instead) <= set(names())
     for parameter, dimension in entry.space.items():
         assert entry.defaults[parameter] in dimension, parameter

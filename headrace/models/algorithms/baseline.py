@@ -250,6 +250,7 @@ def _groups(
 CLASS_PRIOR = Algorithm(
     name="class_prior",
     title="Class prior",
+    when_not="rows must be told apart: it gives each the same",
     tasks=frozenset({Task.BINARY, Task.MULTICLASS}),
     needs=Needs(categories="codes"),
     fit=_fit_prior,
@@ -263,6 +264,7 @@ CLASS_PRIOR = Algorithm(
 MEAN = Algorithm(
     name="mean",
     title="Mean of the target",
+    when_not="rows must be told apart: it gives each the same",
     tasks=frozenset({Task.REGRESSION}),
     needs=Needs(categories="codes"),
     fit=_fit_prior,
@@ -276,6 +278,7 @@ MEAN = Algorithm(
 MEDIAN = Algorithm(
     name="median",
     title="Median of the target",
+    when_not="sums must come out right: of skewed values it is far from the mean",
     tasks=frozenset({Task.REGRESSION}),
     needs=Needs(categories="codes"),
     fit=_fit_median,
@@ -289,6 +292,7 @@ MEDIAN = Algorithm(
 BEST_LOOKUP = Algorithm(
     name="best_lookup",
     title="Best look-up by one or two columns",
+    when_not="more than two columns count, or values are mostly new: it knows those it saw",
     tasks=frozenset(Task),
     needs=Needs(categories="codes"),
     fit=_fit_lookup,
@@ -302,6 +306,7 @@ BEST_LOOKUP = Algorithm(
 BEST_COLUMN = Algorithm(
     name="best_column",
     title="Best column as it is: of a lag, the naive or seasonal naive forecast",
+    when_not="no feature is in the target's own units, such as a lag",
     tasks=frozenset({Task.REGRESSION}),
     needs=Needs(categories="codes"),
     fit=_fit_column,
