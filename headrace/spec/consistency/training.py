@@ -41,6 +41,7 @@ def training_problems(parts: Parts) -> Findings:
             yield from _columns(allowance.columns, parts, at=at)
         features = [name for name, _ in parts.named]
         yield from _parameters(parts.training, features)
+        yield from _members(parts.training, parts.target)
         for index, name in enumerate(parts.training.slices):
             if features and name not in features:
                 yield ("training", "slices", index), unknown("feature", name, features)
@@ -133,6 +134,22 @@ def _parameters(training: Training, features: list[str]) -> Findings:
                 yield at, f"{training.engines[name]} fits {name} once: give it one value"
             elif (name, parameter) in _NAMES_FEATURE and features and given not in features:
                 yield at, unknown("feature", str(given), features)
+
+
+def _members(training: Training, target: Target | None) -> Findings:
+    """Members of ensembles that cannot learn the target."""
+    from headrace.models.algorithms import CATALOGUE
+
+    if target is None:
+        return
+    learners = [entry for entry in CATALOGUE if not entry.baseline]
+    unable = {entry.name for entry in learners if target.task not in entry.tasks}
+    for name in training.algorithms:
+        given = training.parameters.get(name, {}).get("of", [])
+        for member in given if isinstance(given, list) else [given]:
+            if isinstance(member, str) and member in unable:
+                at: Loc = ("training", "parameters", name, "of")
+                yield at, f"{member} cannot learn a {target.task} target"
 
 
 def _whole_intervals(training: Training, split: Split | None) -> Findings:
