@@ -405,6 +405,25 @@ def test_stacking_holds_out_runs_of_blocks_wherever_their_rows_are():
     assert stacked(np.arange(300) % 4) != stacked(None)
 
 
+MEMBERS_OF_ALL = [
+    entry.name for entry in CATALOGUE if not entry.baseline and entry.family is not Family.ENSEMBLES
+]
+
+
+@pytest.mark.parametrize("name", MEMBERS_OF_ALL)
+def test_bagging_takes_any_entry(name):
+    task = sorted(named(name).tasks)[-1]
+    train, validation = parts("bagging", task, train=examples(task, 120, 4))
+    small = {f"{name}.{k}": v for k, v in SMALL.items() if k in named(name).defaults}
+    given = {**named("bagging").defaults, "of": name, **small, "n_estimators": 2}
+    fitted = fit("bagging", train, parameters=given)
+    form = FORMATS[named("bagging").save_as]
+    again = form.load(form.dump(fitted.estimator))
+    found = named("bagging").predict(again, validation.X)
+    is_sound(task, found, 200)
+    assert found.tobytes() == named("bagging").predict(fitted.estimator, validation.X).tobytes()
+
+
 def test_ten_thousand_categories_are_learned_or_refused():
     texts = pa.table({"own": [f"{i:05d}" for i in range(10_000)], "hour": np.arange(10_000) % 24})
     y = (np.arange(10_000) % 24 > 12).astype(float)
