@@ -105,8 +105,16 @@ class Examples:
         return np.asarray(group, dtype=np.int64)
 
     def predicted(self, model: Model, part: Part) -> Floats:
-        """What a model makes of a part; of classes, in the order of `labels`, its own ones last."""
+        """What a model makes of a part; of classes, in the order of `labels`, its own ones last.
+
+        Raises:
+            TrainingError: A prediction is not finite, so that nothing could be judged.
+        """
         score = model.predict(self.of(part))
+        wrong = int((~np.isfinite(score)).any(axis=tuple(range(1, score.ndim))).sum())
+        if wrong:
+            message = f"{model.recipe.algorithm} predicts NaN or infinity of {wrong:,} rows"
+            raise TrainingError(message, hint="leave the algorithm out, or mend its features")
         if self.classes.task is not Task.MULTICLASS:
             return score
         return model.classes.placed(score, self.labels)

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from headrace.errors import TrainingError
 from headrace.evaluation.metrics import Floats, Integers, Metric, measured, weighed
 from headrace.evaluation.splits import Part
 from headrace.models.algorithms.algorithm import Parameters, Samples, Task
@@ -82,9 +81,6 @@ def on_validation(
     """
     part, task = examples.parts.validation, examples.classes.task
     y, score = examples.y[part.rows], examples.predicted(model, part)
-    if not np.isfinite(score).all():
-        message = "predictions are not finite"
-        raise TrainingError(message, hint="mend `features`, or leave the algorithm out")
     blocks = _few(examples, part, _MOST_BLOCKS)
     by_block = _in_each(blocks, y, score, metric=metric, task=task)
     return measured(y, score, task), tuple(by_block)

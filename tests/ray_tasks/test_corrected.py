@@ -154,5 +154,11 @@ def test_a_model_that_says_nan_is_refused_before_it_is_corrected(
     form = named("class_prior").needs.categories
     encoding = examples.encodings([form])[form]
     recipe = Recipe("flights", "late", "class_prior", {}, 7, "", "", "")
+    model = Model(recipe, encoding, {"prior": float("nan")})
     with pytest.raises(TrainingError, match="class_prior predicts NaN"):
-        corrected(pipeline, examples, Model(recipe, encoding, {"prior": float("nan")}))
+        corrected(pipeline, examples, model)
+    part = examples.parts.test
+    told = f"class_prior predicts NaN or infinity of {len(part.rows):,} rows"
+    with pytest.raises(TrainingError, match=told) as refused:
+        examples.predicted(model, part)
+    assert "leave the algorithm out" in refused.value.hint
