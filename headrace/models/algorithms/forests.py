@@ -180,6 +180,7 @@ _FOREST = {
     "max_features": "auto",
     "min_samples_leaf": 3,
 }
+_FOREST_OPTIONAL: Parameters = {"min_samples_split": 2, "ccp_alpha": 0.0}
 _FOREST_SPACE: dict[str, Dimension] = {
     "max_features": choice("auto", "sqrt", 0.3, 0.6, 1.0),
     "min_samples_leaf": log_int(1, 20),
@@ -243,6 +244,7 @@ RANDOM_FOREST = Algorithm(
     predict=predict_scikit,
     save_as="skops",
     defaults=_FOREST,
+    optional=_FOREST_OPTIONAL,
     space=_FOREST_SPACE,
     resource=_TREES_GROWN,
     portfolio=_RANDOM_PORTFOLIO,
@@ -271,6 +273,7 @@ EXTRA_TREES = Algorithm(
     predict=predict_scikit,
     save_as="skops",
     defaults=_FOREST,
+    optional=_FOREST_OPTIONAL,
     space=_FOREST_SPACE,
     resource=_TREES_GROWN,
     portfolio=_EXTRA_PORTFOLIO,

@@ -19,6 +19,7 @@ ASKED = {  # the eleven hyperparameters that people ask for, under these names
     "ridge": {"alpha": 3.0},
     "logistic_regression": {"C": 0.5, "penalty": "l1"},
     "decision_tree": {"max_depth": 3, "min_samples_split": 7},
+    "random_forest": {"max_depth": 3, "min_samples_split": 7},
     "k_nearest_neighbors": {"n_neighbors": 9, "metric": "manhattan"},
     "svm": {"C": 2.0, "kernel": "poly", "gamma": 0.3, "degree": 2},
 }
