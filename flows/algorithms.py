@@ -87,6 +87,7 @@ def _print_one(entry: dict[str, Any]) -> None:
         "exports": ", ".join(entry["exports"]) or "none but its own format",
         "extra": entry["extra"] and f"pip install 'headrace[{entry['extra']}]'",
         "licence": entry["licence"],
+        "also asked for as": ", ".join(entry["aliases"]),
         "source": entry["source"],
     }
     for name, fact in facts.items():

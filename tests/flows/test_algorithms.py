@@ -35,7 +35,9 @@ def test_what_fits_it_on_more_rows_than_one_node_has_is_told(headrace):
 
 
 def test_an_asked_name_finds_its_entry_and_quest_is_told_not_to_be_offered(headrace):
-    assert "Decision tree" in headrace("algorithms", "CART")[1]
+    told = headrace("algorithms", "CART")[1]
+    assert "Decision tree" in told
+    assert "also asked for as: cart, regression_tree" in told
     code, out, _ = headrace("algorithms", "quest")
     assert code == 0
     assert "quest is not offered" in out
