@@ -17,6 +17,7 @@ import pyarrow as pa
 import pytest
 
 from headrace.evaluation.costs import Costs, confusion, rule_of
+from headrace.evaluation.metrics import Metric
 from headrace.models.algorithms import named
 from headrace.models.algorithms.algorithm import Samples, Task
 from headrace.models.encoding import Encoding
@@ -186,6 +187,55 @@ def test_series_by_their_nearest_neighbour(name, error):
     estimator = fitted("k_nearest_neighbors", train, n_neighbors=1)
     found = named("k_nearest_neighbors").predict(estimator, csr_matrix(held))
     assert ((found > 0.5) != (truth == 1)).mean() == pytest.approx(error, abs=5e-5)
+
+
+def forecasts(values, *, season, first):
+    """Errors of baselines from row `first` on, known until then: mean, last value, last season.
+
+    Of earlier rows the features are as known at the beginning of each season, so that the baseline
+    chooses its column on the last two seasons before `first`.
+    """
+    place = np.arange(len(values))
+    known = np.minimum(place // season * season, first)  # rows that are known at the moment
+    same = known - season + (place - known) % season
+    rows = place >= season
+    lags = np.column_stack([values[known - 1], values[same]])[rows]
+    y, place = values[rows], place[rows]
+    held = (place >= first - 2 * season) & (place < first)
+    parts = [
+        Samples(lags[part], y[part], task=Task.REGRESSION, classes=0)
+        for part in (place < first - 2 * season, held, place >= first)
+    ]
+    told = {"seed": 7, "metric": Metric.RMSE}
+    fit = named("best_column").fit
+    chosen = fit(parts[0], {}, validation=parts[1], **told).found["columns"]
+    whole = Samples(np.zeros((first, 1)), values[:first], task=Task.REGRESSION, classes=0)
+    found = {"mean": named("mean").predict(fitted("mean", whole), parts[2].X)}
+    for name, columns in {"last value": [0], "chosen": chosen}.items():
+        model = fit(whole, {"columns": columns}, validation=None, **told).estimator
+        found[name] = named("best_column").predict(model, parts[2].X)
+    return {
+        name: (np.sqrt(((each - parts[2].y) ** 2).mean()), np.abs(each - parts[2].y).mean())
+        for name, each in found.items()
+    }
+
+
+def test_beer_by_its_mean_its_last_value_and_its_last_year():
+    """FPP2 section 3.4, ausbeer from 1992, test from 2008: RMSE 38.45, 62.69 and 14.31."""
+    frame = frame_of("fpp2", "ausbeer")
+    values = frame["value"].to_numpy(dtype=float)[frame["time"].to_numpy() >= 1992]
+    errors = forecasts(values, season=4, first=16 * 4)
+    assert errors["mean"][0] == pytest.approx(38.45, abs=0.005)
+    assert errors["last value"][0] == pytest.approx(62.69, abs=0.005)
+    assert errors["chosen"][0] == pytest.approx(14.31, abs=0.005)
+
+
+def test_passengers_by_the_same_month_of_the_last_year():
+    """selva86, benchmark forecasts: AirPassengers, test 1959 and 1960: RMSE 76.99, MAE 71.25."""
+    values = frame_of("datasets", "AirPassengers")["value"].to_numpy(dtype=float)
+    rmse, mae = forecasts(values, season=12, first=10 * 12)["chosen"]
+    assert rmse == pytest.approx(76.99, abs=0.005)
+    assert mae == pytest.approx(71.25, abs=0.005)
 
 
 @dataclass(frozen=True)
