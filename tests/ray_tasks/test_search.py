@@ -191,6 +191,13 @@ def test_a_search_ends_at_its_limit_and_what_was_judged_stands(tmp_path):
     assert limit * 0.9 < taken < limit * 2  # a tenth more where the machine is at rest
 
 
+def test_a_search_of_one_second_in_which_nothing_ended_says_what_to_raise(tmp_path):
+    tuning = Tuning(trials=2, time_limit=1)
+    with pytest.raises(TrainingError, match="no trial ended within the limit of 1 s") as raised:
+        searched(problem(PRIOR, hanging_algorithm()), tuning=tuning, storage=tmp_path)
+    assert "training.search_time_limit" in raised.value.hint
+
+
 def test_rungs_by_ray_are_the_same_twice_and_from_a_journal(tmp_path):
     tried = problem(PRIOR, named("lightgbm"), named("logistic_regression"))
     reference, held = shared(tried)
