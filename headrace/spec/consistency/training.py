@@ -23,6 +23,7 @@ _CRON: tuple[tuple[str, int, int, list[str]], ...] = (
 _ITEM = re.compile(r"(?:\*|(?P<first>\w+)(?:-(?P<last>\w+))?)(?:/(?P<step>[0-9]{1,3}))?", re.ASCII)
 
 
+_PRESETS = ("preset", "quick", "good", "best")
 _NAMES_FEATURE = {("glm", "offset"), ("glm", "exposure")}
 
 
@@ -88,6 +89,9 @@ def _algorithms(algorithms: tuple[str, ...], target: Target | None) -> Findings:
     for index, name in enumerate(algorithms):
         if why := why_not_offered(name):
             yield ("training", "algorithms", index), f"{shown(name)} is not offered: {why}"
+        elif name in _PRESETS:
+            told = f"{shown(name)} is no algorithm: say `preset: best` beside `algorithms`"
+            yield ("training", "algorithms", index), told
         elif name not in names():
             yield (
                 ("training", "algorithms", index),
