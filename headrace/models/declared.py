@@ -119,7 +119,7 @@ def _value_problem(entry: Algorithm, parameter: str, given: object) -> str | Non
             return f"must be a whole number, not {shown(given)}"
     else:
         fits = isinstance(given, str) and bool(texts)
-        if fits and isinstance(entry.space.get(parameter), Choice) and given not in texts:
+        if fits and parameter in entry.space and given not in texts:
             return unknown("value", str(given), texts)
     if fits:
         return None
@@ -153,12 +153,13 @@ def _kinds(entry: Algorithm, parameter: str) -> tuple[list[Scalar], bool]:
         known += [*dimension.values, *dimension.beside]
     elif isinstance(dimension, Range):
         known += [int(dimension.low) if dimension.kind == "integer" else dimension.low]
+        known += dimension.beside
     numbers = [each for each in known if isinstance(each, int | float)]
     return known, any(not isinstance(each, bool) for each in numbers)
 
 
 def _is_whole(known: list[Scalar]) -> bool:
-    return all(isinstance(each, int) for each in known if each is not None)
+    return all(isinstance(each, int) for each in known if not isinstance(each, str | None))
 
 
 def _nearest(dimension: Dimension, default: Any) -> Scalar:  # noqa: ANN401  # of any entry

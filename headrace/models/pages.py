@@ -43,10 +43,11 @@ def _range(dimension: Dimension | None) -> str:
     """A dimension in words; empty where it is not searched."""
     if dimension is None:
         return ""
+    beside = f"; if declared, {', '.join(map(str, dimension.beside))}" if dimension.beside else ""
     if isinstance(dimension, Range):
         kind = "" if dimension.kind == "real" else ", whole"
-        return f"{dimension.low:g} to {dimension.high:g}{kind}{', log' if dimension.log else ''}"
-    beside = f"; if declared, {', '.join(map(str, dimension.beside))}" if dimension.beside else ""
+        log = ", log" if dimension.log else ""
+        return f"{dimension.low:g} to {dimension.high:g}{kind}{log}{beside}"
     return ", ".join(str(value) for value in dimension.values) + beside
 
 

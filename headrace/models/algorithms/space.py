@@ -17,12 +17,14 @@ class Range:
         high: The greatest value.
         kind: Whether values are whole numbers.
         log: Whether each factor is as likely as the next, instead of each step.
+        beside: Words that may be asked for instead of a number; they are not searched.
     """
 
     low: float
     high: float
     kind: Literal["integer", "real"]
     log: bool = False
+    beside: tuple[str, ...] = ()
 
     def __contains__(self, value: object) -> bool:
         fits = isinstance(value, int) if self.kind == "integer" else isinstance(value, int | float)
@@ -48,9 +50,9 @@ class Choice:
 Dimension = Range | Choice
 
 
-def uniform(low: float, high: float) -> Range:
-    """Real numbers, each step as likely as the next."""
-    return Range(low, high, "real")
+def uniform(low: float, high: float, *, beside: tuple[str, ...] = ()) -> Range:
+    """Real numbers, each step as likely as the next; words `beside` them only if asked for."""
+    return Range(low, high, "real", beside=beside)
 
 
 def log_uniform(low: float, high: float) -> Range:

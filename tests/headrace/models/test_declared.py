@@ -130,6 +130,27 @@ def test_a_logistic_regression_without_a_penalty_is_not_drawn_to_zero():
     assert slope(penalty="none") > 1.5 * slope(C=0.01)
 
 
+def test_shrinkage_by_itself_is_that_of_ledoit_and_wolf():
+    from sklearn.covariance import LedoitWolf
+
+    rng = np.random.default_rng(4)
+    X, y = rng.normal(size=(60, 80)), np.arange(60) % 2.0
+    X[:, 0] += 2 * y
+    means = np.array([X[y == code].mean(axis=0) for code in (0, 1)])
+    amount = LedoitWolf(assume_centered=True).fit(X - means[y.astype(int)]).shrinkage_
+    assert 0.1 < amount < 1
+
+    def predicted(shrinkage):
+        entry = with_settings("lda", shrinkage=shrinkage)
+        told = {"seed": 7, "validation": None, "metric": Metric.LOG_LOSS}
+        return entry.predict(entry.fit(Samples(X, y), entry.defaults, **told).estimator, X)
+
+    np.testing.assert_allclose(predicted("auto"), predicted(float(amount)), rtol=1e-9)
+    assert setting_problem(named("lda"), "shrinkage", "atuo") == (
+        "no value 'atuo'; did you mean 'auto'?"
+    )
+
+
 def test_a_pipeline_made_in_python_is_told_of_a_wrong_parameter():
     with pytest.raises(UsageError, match=r"training.parameters.ridge.alhpa: .* mean 'alpha'"):
         with_settings("ridge", alhpa=3)

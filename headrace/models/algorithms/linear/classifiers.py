@@ -99,13 +99,20 @@ def _fit_lda(
     estimator = described(train)
     if one_class(estimator):
         return Fitted(estimator)
-    shrinkage, X = float(str(parameters["shrinkage"])), dense(train.X)
+    X = dense(train.X)
     weight = np.ones(len(train.y)) if train.weight is None else train.weight
     mass = np.column_stack([weight * (train.y == code) for code in estimator["present"]])
     shares = mass.sum(axis=0) / mass.sum()
     means = (mass.T @ X) / mass.sum(axis=0)[:, None]
     away = X - means[np.searchsorted(estimator["present"], train.y)]
     within = (away.T * weight) @ away / weight.sum()
+    if parameters["shrinkage"] == "auto":
+        from sklearn.covariance import ledoit_wolf_shrinkage
+
+        scaled = away * np.sqrt(weight / weight.mean())[:, None]
+        shrinkage = float(ledoit_wolf_shrinkage(scaled, assume_centered=True))
+    else:
+        shrinkage = float(str(parameters["shrinkage"]))
     unit = np.trace(within) / len(within) * np.eye(len(within))
     within = (1 - shrinkage) * within + shrinkage * unit
     coef = np.linalg.lstsq(within, means.T)[0]
@@ -173,10 +180,13 @@ LDA = Algorithm(
     predict=predict_linear,
     save_as="skops",
     defaults={"shrinkage": 0.0},
-    space={"shrinkage": uniform(0.0, 1.0)},
+    space={"shrinkage": uniform(0.0, 1.0, beside=("auto",))},
     family=Family.LINEAR,
     when_not="columns are far from bell-shaped, as categories are: take logistic regression",
-    caveats=("all classes share one covariance",),
+    caveats=(
+        "all classes share one covariance",
+        "`shrinkage: auto` takes as much as Ledoit and Wolf 2004 find best for it",
+    ),
     budget=Budget(rows=10_000_000, columns=2_000, cells=500_000_000),
     instead=("logistic_regression",),
     exports=("onnx",),
