@@ -23,9 +23,6 @@ _CRON: tuple[tuple[str, int, int, list[str]], ...] = (
 _ITEM = re.compile(r"(?:\*|(?P<first>\w+)(?:-(?P<last>\w+))?)(?:/(?P<step>[0-9]{1,3}))?", re.ASCII)
 
 
-_NAMES_FEATURE = {("glm", "offset"), ("glm", "exposure")}
-
-
 def training_problems(parts: Parts) -> Findings:
     """What does not fit in `training`, `split` and `schedule`."""
     if parts.training is not None:
@@ -115,7 +112,7 @@ def _engines(training: Training) -> Findings:
 def _parameters(training: Training, features: list[str]) -> Findings:
     """Parameters and budgets of algorithms that are not trained, or that they do not take."""
     from headrace.models.algorithms import CATALOGUE
-    from headrace.models.declared import searched, setting_problem
+    from headrace.models.declared import NAMES_FEATURE, searched, setting_problem
 
     entries = {entry.name: entry for entry in CATALOGUE if entry.name in training.algorithms}
     for section in ("parameters", "budgets"):
@@ -129,8 +126,9 @@ def _parameters(training: Training, features: list[str]) -> Findings:
                 yield (at if parameter in entry.parameters else (*at, KEY)), problem
             elif name in training.engines and searched(entry, parameter, given):
                 yield at, f"{training.engines[name]} fits {name} once: give it one value"
-            elif (name, parameter) in _NAMES_FEATURE and features and given not in features:
-                yield at, unknown("feature", str(given), features)
+            elif parameter in NAMES_FEATURE and features:
+                strangers = {*(given if isinstance(given, list) else [given])} - {*features}
+                yield from ((at, unknown("feature", each, features)) for each in sorted(strangers))
 
 
 def _whole_intervals(training: Training, split: Split | None) -> Findings:

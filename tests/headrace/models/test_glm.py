@@ -184,6 +184,16 @@ def test_an_offset_that_is_meant_as_an_exposure_is_told(rows):
         model_of(hours, drawn(rows, "poisson"), offset="hours")
 
 
+def test_a_member_of_an_ensemble_has_none(rows):
+    encoding = Encoding.fit(rows, rows.column_names, form="codes")
+    y = drawn(rows, "poisson")
+    told = {"task": Task.REGRESSION, "classes": 0, "columns": encoding.columns}
+    samples = Samples(encoding.matrix(rows), y, encoding.categorical, **told)
+    given = {**named("bagging").defaults, "of": "glm", "glm.exposure": "hours"}
+    with pytest.raises(TrainingError, match="the exposure `hours` is no number among"):
+        named("bagging").fit(samples, given, seed=0, validation=None, metric=Metric.RMSE)
+
+
 def test_rows_without_their_terms_are_refused_with_the_reason(rows):
     model = model_of(rows, drawn(rows, "poisson"), offset="trend", exposure="hours")
     odd = pa.table(
