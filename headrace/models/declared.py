@@ -38,6 +38,7 @@ def declared(name: str, training: Training) -> Algorithm:
         UsageError: There is no such algorithm, or a parameter is not as `setting_problem` asks.
     """
     entry = named(name)
+    entry = replace(entry, budget=replace(entry.budget, **training.budgets.get(name, {})))
     if name == "preset" and training.preset is not None:
         seconds = training.time_limit.total_seconds()
         return replace(entry, defaults={"preset": training.preset, "time_limit": seconds})
@@ -54,8 +55,7 @@ def declared(name: str, training: Training) -> Algorithm:
             owner, own = _of_member(entry, parameter)
             space[parameter] = found
             defaults[parameter] = _nearest(found, owner.parameters[own])
-    budget = replace(entry.budget, **training.budgets.get(name, {}))
-    return replace(entry, defaults=defaults, space=space, budget=budget)
+    return replace(entry, defaults=defaults, space=space)
 
 
 def searched(entry: Algorithm, parameter: str, given: object) -> Dimension | None:

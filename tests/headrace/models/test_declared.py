@@ -83,6 +83,8 @@ def test_a_budget_is_raised_for_its_fits():
     entry = declared("svm", training("svm", budgets={"svm": {"rows": 123_456}}))
     assert (entry.budget.rows, entry.fit.budget.rows) == (123_456, 123_456)
     assert entry.budget.columns == named("svm").budget.columns
+    entry = declared("preset", training("svm", preset="quick", budgets={"preset": {"rows": 9}}))
+    assert (entry.budget.rows, entry.defaults["preset"]) == (9, "quick")
 
 
 def test_where_nothing_is_said_the_entry_is_as_it_stands():
