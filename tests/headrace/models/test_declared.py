@@ -62,6 +62,7 @@ def test_a_whole_number_is_one_of_a_range_of_reals():
 
 def test_what_is_not_searched_by_itself_can_be():
     assert with_settings("glm", family="gamma").defaults["family"] == "gamma"
+    assert with_settings("logistic_regression", penalty="none").defaults["penalty"] == "none"
     assert with_settings("lightgbm", max_bin=[63, 255]).space["max_bin"] == Choice((63, 255))
     assert with_settings("lightgbm", max_bin=[63, 255]).defaults["max_bin"] == 255
     kinds = ["multinomial", "complement"]

@@ -124,7 +124,7 @@ LOGISTIC_REGRESSION = Algorithm(
     defaults={"C": 1.0, "penalty": "l2", "l1_ratio": 0.5, "max_iter": 1000},
     space={
         "C": log_uniform(1e-4, 1e3),
-        "penalty": choice("l2", "l1", "elasticnet"),
+        "penalty": choice("l2", "l1", "elasticnet", beside=("none",)),
         "l1_ratio": uniform(0.05, 0.95),
     },
     # Of scikit-learn's `LogisticRegressionCV` the decades of strength beside the default.
