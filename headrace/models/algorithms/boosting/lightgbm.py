@@ -150,7 +150,7 @@ LIGHTGBM = Algorithm(
     ),
     family=Family.BOOSTING,
     when_not=SMALL,
-    caveats=(FLAT, "`linear_tree: true` and `extra_trees: true` may be given, too"),
+    caveats=(FLAT, "`subsample` counts where `subsample_freq` is above 0: every so many rounds"),
     budget=Budget(rows=50_000_000, columns=20_000, cells=2_000_000_000),
     exports=("onnx",),
     licence="MIT",
