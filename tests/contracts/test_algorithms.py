@@ -343,6 +343,18 @@ def test_what_is_taken_where_nothing_is_said_may_be_said(name, task):
     assert found.tobytes() == predicted(name, task).tobytes()
 
 
+@pytest.mark.parametrize("name", ["lightgbm", "xgboost", "catboost"])
+def test_no_patience_boosts_all_rounds_and_takes_the_best(name):
+    train, validation = parts(name, Task.BINARY)
+    given = {**defaults(name), "n_estimators": 60}
+    found = [
+        fit(name, train, validation, {**given, "early_stopping_rounds": rounds}).found
+        for rounds in (0, -1, 1_000)
+    ]
+    assert found[0] == found[1] == found[2]
+    assert found[0]["n_estimators"] >= 1
+
+
 @pytest.mark.parametrize("task", list(Task))
 @pytest.mark.parametrize("given", [{"linear_tree": True}, {"extra_trees": True}])
 def test_lightgbm_takes_linear_leaves_and_random_cuts_and_keeps_them(given, task):

@@ -17,7 +17,7 @@ from headrace.models.algorithms.algorithm import (
     Samples,
     Task,
 )
-from headrace.models.algorithms.boosting.shared import FLAT, metric_named, ours
+from headrace.models.algorithms.boosting.shared import FLAT, PATIENCE, metric_named, ours
 from headrace.models.algorithms.estimators import softmax
 from headrace.models.algorithms.space import integer, log_uniform
 
@@ -130,6 +130,7 @@ CATBOOST = Algorithm(
         "max_depth": 6,
         "l2_leaf_reg": 3.0,
     },
+    optional={"early_stopping_rounds": PATIENCE},
     space={
         "learning_rate": log_uniform(0.03, 0.3),
         "max_depth": integer(4, 8),
