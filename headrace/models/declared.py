@@ -72,7 +72,7 @@ def setting_problem(entry: Algorithm, parameter: str, given: object) -> str | No
         given: A value, a list of values, or a mapping of `low`, `high` and maybe `log`.
 
     Example:
-        >>> setting_problem(named("knn"), "metric", "cosin")
+        >>> setting_problem(named("k_nearest_neighbors"), "metric", "cosin")
         "no value 'cosin'; did you mean 'cosine'?"
     """
     entry, parameter = _of_member(entry, parameter)
