@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from functools import cache
 
@@ -378,6 +380,26 @@ def test_an_exposure_is_a_weight_and_the_target_a_rate():
     rates = [events[group == each].sum() / exposure[group == each].sum() for each in (0, 1)]
     zero_and_one = csr_matrix(np.array([[0.0], [1.0]]))
     np.testing.assert_allclose(named("glm").predict(estimator, zero_and_one), rates, rtol=1e-3)
+
+
+def test_the_first_fit_of_a_process_has_one_thread_too_and_equals_the_next():
+    """The libraries that it loads are bound by the limit, though they were not there before."""
+    code = (
+        "import hashlib, numpy as np\n"
+        "from headrace.evaluation.metrics import Metric\n"
+        "from headrace.models.algorithms import named\n"
+        "from headrace.models.algorithms.algorithm import Samples\n"
+        "entry, X = named('rbf_network'), np.random.default_rng(1).normal(size=(300, 8))\n"
+        "train = Samples(X, (X[:, 0] * X[:, 1] > 0).astype(float))\n"
+        "for _ in range(2):\n"
+        "    fitted = entry.fit(train, entry.defaults, seed=7, validation=None,"
+        " metric=Metric.LOG_LOSS)\n"
+        "    print(hashlib.sha256(fitted.estimator['points'].tobytes()).hexdigest())\n"
+    )
+    first, second = subprocess.run(
+        [sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert first == second
 
 
 def test_stacking_holds_out_runs_of_blocks_wherever_their_rows_are():

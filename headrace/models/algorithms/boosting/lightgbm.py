@@ -152,7 +152,7 @@ LIGHTGBM = Algorithm(
     when_not=SMALL,
     caveats=(FLAT, "`subsample` counts where `subsample_freq` is above 0: every so many rounds"),
     budget=Budget(rows=50_000_000, columns=20_000, cells=2_000_000_000),
-    exports=("onnx",),
+    exports=("onnx", "pmml"),
     licence="MIT",
     engines=("ray_train",),
     source="Ke et al. 2017, LightGBM: A Highly Efficient Gradient Boosting Decision Tree",

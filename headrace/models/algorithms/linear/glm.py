@@ -181,7 +181,7 @@ GLM = Algorithm(
     budget=BUDGET,
     instead=("lightgbm",),
     aliases=("poisson", "gamma", "tweedie", "generalised_linear_model"),
-    exports=("onnx",),
+    exports=("onnx", "pmml"),
     licence="BSD-3-Clause",
     source="McCullagh and Nelder 1989, Generalized Linear Models",
 )
