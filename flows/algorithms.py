@@ -26,6 +26,7 @@ class Written(StrEnum):
     """Forms that `headrace export` writes and not every algorithm has."""
 
     ONNX = "onnx"
+    PMML = "pmml"
     SQL = "sql"
 
 

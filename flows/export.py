@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from flows.options import OUT, AsJson, LakeFolder, emit, next_step, settings_of
 from headrace.errors import UsageError
+
+if TYPE_CHECKING:
+    from headrace.models.model import Model
 
 app = typer.Typer()
 
@@ -20,6 +24,7 @@ class Form(StrEnum):
     ONNX = "onnx"
     SQL = "sql"
     RULES = "rules"
+    PMML = "pmml"
 
 
 @app.command()
@@ -36,7 +41,8 @@ def export(
 ) -> None:
     """Writes a model in one file, from the raw features to scores; a file there is replaced.
 
-    As a graph of ONNX; a list of rules as one CASE of Spark SQL, too, or in words.
+    As a graph of ONNX; lines, trees and rules also as PMML; a list of rules as one CASE of Spark
+    SQL, too, or in words.
 
     Example: `headrace export pipeline.yaml delays.onnx`
     """
@@ -44,6 +50,7 @@ def export(
     from headrace.lake import Lake
     from headrace.models import registry
     from headrace.models.export import to_onnx
+    from headrace.models.export.pmml import to_pmml
     from headrace.models.export.readable import to_rules, to_sql
     from headrace.spec import load
 
@@ -61,11 +68,13 @@ def export(
         hint = "`headrace models` lists them, `headrace run` makes one"
         raise UsageError(message, pipeline=pipeline.name, hint=hint)
     loaded = registry.load(place, pipeline.name, found[0])
-    if form is Form.ONNX:
-        content = to_onnx(loaded)
-    else:
-        content = (to_sql if form is Form.SQL else to_rules)(loaded).encode()
-    _write(out, content)
+    writers: dict[Form, Callable[[Model], bytes]] = {
+        Form.ONNX: to_onnx,
+        Form.PMML: to_pmml,
+        Form.SQL: to_sql,
+        Form.RULES: to_rules,
+    }
+    _write(out, writers[form](loaded))
     algorithm, size = loaded.recipe.algorithm, out.stat().st_size
     if as_json:
         told = {"pipeline": pipeline.name, "model": found[0], "algorithm": algorithm}

@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from threadpoolctl import threadpool_limits
-
 from headrace.errors import UsageError
 from headrace.evaluation.blocks import Blocks
 from headrace.evaluation.gate import Decision, decide
@@ -273,14 +271,13 @@ def _final(training: Training, searched: Searched) -> Model:
     if searched.model is not None:
         return corrected(pipeline, training.examples, searched.model)
     form = algorithm.needs.categories
-    with threadpool_limits(1):
-        fitted = algorithm.fit(
-            training.train[form],
-            searched.parameters,
-            seed=pipeline.training.seed,
-            validation=None,
-            metric=training.metric,
-        )
+    fitted = algorithm.fit(
+        training.train[form],
+        searched.parameters,
+        seed=pipeline.training.seed,
+        validation=None,
+        metric=training.metric,
+    )
     made = recipe(
         pipeline,
         training.examples,

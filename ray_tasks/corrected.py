@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from headrace.errors import TrainingError
 from headrace.evaluation.calibration import Calibrated, calibrated
 from headrace.evaluation.costs import Costs, rule_of
 from headrace.evaluation.metrics import Floats
+from headrace.models.algorithms.threads import one_thread
 from headrace.models.model import Model
 from headrace.spec.model import Pipeline
 from ray_tasks.examples import Examples
@@ -53,7 +53,7 @@ def calibrated_by(pipeline: Pipeline, examples: Examples, model: Model) -> Calib
     if asked == "none":
         return None
     predicted = _said(examples, replace(model, calibration=None))
-    with threadpool_limits(1):  # equal rows give equal bytes
+    with one_thread():  # equal rows give equal bytes
         return calibrated(
             asked, examples.y[part.rows], predicted, blocks=examples.blocks(part).code
         )

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from headrace.evaluation.metrics import Metric, measured
 from headrace.models.algorithms.algorithm import Algorithm, Parameters, Samples, Task
+from headrace.models.algorithms.threads import one_thread
 from headrace.models.encoding import Form
 from ray_tasks.bounds import bounded_memory, bounded_time, share_of_node
 from ray_tasks.folded import Fold, mean_of, together
@@ -98,7 +98,7 @@ class Trial:
                 problem.seed,
                 _state(given, number),
             )
-            with threadpool_limits(1):
+            with one_thread():
                 fitted = growth.fitted(given["shares"], is_last=given["is_last"])
                 score = algorithm.predict(fitted.estimator, validation.X)
             if not np.isfinite(score).all():

@@ -87,7 +87,9 @@ class Workers:
         while True:
             self._fill()
             given: object = None
-            while self._has_free() and isinstance(given := suggestions.suggest(str(number)), dict):
+            while self._has_free(suggestions.left) and isinstance(
+                given := suggestions.suggest(str(number)), dict
+            ):
                 worker = self._free.pop()
                 # In a list, or Ray would read it before each call.
                 begun = worker.run.remote([problem], given, memory)
@@ -119,11 +121,11 @@ class Workers:
             else:
                 self._ended(reference, suggestions)
 
-    def _has_free(self) -> bool:
+    def _has_free(self, left: float) -> bool:
         """Whether a worker that lives is free; one that ended while it waited costs no trial."""
-        while self._free:
+        while self._free and left:
             try:
-                ray.get(self._free[-1].ready.remote(), timeout=_ANSWER_S)
+                ray.get(self._free[-1].ready.remote(), timeout=min(_ANSWER_S, left))
             except (*_ENDED, ray.exceptions.GetTimeoutError):
                 _end(self._free.pop())
             else:

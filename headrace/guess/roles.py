@@ -245,7 +245,7 @@ def _target(outcomes: Source, rows: Source) -> tuple[str, str, float | None]:
     numbers = sorted(column.numbers)
     if len(set(numbers)) == 2:  # noqa: PLR2004  # then it says yes or no
         return (
-            f"{name} = {numbers[-1]:g}",
+            f"{name} = {numbers[-1]:.15g}",
             f"avg({name})",
             numbers.count(numbers[-1]) / len(numbers),
         )

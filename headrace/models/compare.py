@@ -85,7 +85,7 @@ class _Sides:
 def compare(
     lake: Lake, pipeline: Pipeline, algorithms: Sequence[str], *, rows: int = 20_000, seed: int = 7
 ) -> pd.DataFrame:
-    """Fits algorithms with their defaults on earlier days, and judges them on later ones.
+    """Fits algorithms, with defaults or what the pipeline says, and judges them on later days.
 
     A first look, on the newest fifth of the days of a sample; the fifth before it stops boosting
     and chooses look-ups. Nothing is tuned, audited, kept or promoted, and the test part of a

@@ -86,7 +86,7 @@ def _parts(model: Model, row: pa.Table, place: int) -> tuple[Floats, str] | None
     place = min(place, coefficients.shape[1] - 1)
     cells = np.asarray(matrix.todense())[0] * coefficients[:, place]
     if "exposure" in estimator:
-        cells[estimator["exposure"][0]] = log_exposure(estimator, matrix)[0]
+        cells[estimator["exposure"][0]] += log_exposure(estimator, matrix)[0]
     starts = np.cumsum([0, *(column.width for column in model.encoding.columns)])
     sums = [cells[a:b].sum() for a, b in pairwise(starts)]
     scale = "log of the value" if estimator["link"] == "log" else scale

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -14,7 +15,10 @@ from headrace.models.algorithms.space import Choice, Dimension, Range, Scalar
 from headrace.spec.problems import listed, shown, unknown
 from headrace.spec.training import Training
 
+NAMES_FEATURE = ("offset", "exposure")  # what of a feature a model takes as given
+
 _BOUNDS = ("low", "high", "log")
+_FARTHEST = 1e15  # of a bound: beyond, samplers have no whole numbers, and no width
 _MEMBERS = [  # of ensembles
     entry.name for entry in CATALOGUE if not entry.baseline and entry.family is not Family.ENSEMBLES
 ]
@@ -34,6 +38,7 @@ def declared(name: str, training: Training) -> Algorithm:
         UsageError: There is no such algorithm, or a parameter is not as `setting_problem` asks.
     """
     entry = named(name)
+    entry = replace(entry, budget=replace(entry.budget, **training.budgets.get(name, {})))
     if name == "preset" and training.preset is not None:
         seconds = training.time_limit.total_seconds()
         return replace(entry, defaults={"preset": training.preset, "time_limit": seconds})
@@ -47,10 +52,10 @@ def declared(name: str, training: Training) -> Algorithm:
             space.pop(parameter, None)
             defaults[parameter] = given
         else:
+            owner, own = _of_member(entry, parameter)
             space[parameter] = found
-            defaults[parameter] = _nearest(found, defaults.get(parameter))
-    budget = replace(entry.budget, **training.budgets.get(name, {}))
-    return replace(entry, defaults=defaults, space=space, budget=budget)
+            defaults[parameter] = _nearest(found, owner.parameters[own])
+    return replace(entry, defaults=defaults, space=space)
 
 
 def searched(entry: Algorithm, parameter: str, given: object) -> Dimension | None:
@@ -75,9 +80,16 @@ def setting_problem(entry: Algorithm, parameter: str, given: object) -> str | No
         >>> setting_problem(named("k_nearest_neighbors"), "metric", "cosin")
         "no value 'cosin'; did you mean 'cosine'?"
     """
-    entry, parameter = _of_member(entry, parameter)
-    if parameter not in entry.parameters:
-        return unknown("parameter", parameter, entry.parameters, of=entry.name)
+    owner, own = _of_member(entry, parameter)
+    if own not in owner.parameters:
+        return unknown("parameter", own, owner.parameters, of=owner.name)
+    if owner is not entry and own in NAMES_FEATURE:
+        return f"{entry.name} gives its members no {own}: take {owner.name} by itself"
+    return _given_problem(owner, own, given)
+
+
+def _given_problem(entry: Algorithm, parameter: str, given: object) -> str | None:
+    """What does not fit in a value, a list or a range of a parameter that there is."""
     if parameter == "of":
         return _members_problem(given, several=isinstance(entry.parameters[parameter], list))
     if not isinstance(given, Mapping | list):
@@ -99,10 +111,10 @@ def _of_member(entry: Algorithm, parameter: str) -> tuple[Algorithm, str]:
 
 def _members_problem(given: object, *, several: bool) -> str | None:
     """What an ensemble is made of: one algorithm, or a list of them."""
-    if several and not (isinstance(given, list) and given):
-        return "must be a list of algorithms"
-    named_so = given if several and isinstance(given, list) else [given]
-    strangers = [each for each in named_so if each not in _MEMBERS]
+    if not given or not isinstance(given, list if several else str):
+        return f"must be {'a list of algorithms' if several else 'the name of one algorithm'}"
+    several_or_one = given if isinstance(given, list) else [given]
+    strangers = [each for each in several_or_one if each not in _MEMBERS]
     return unknown("member", str(strangers[0]), _MEMBERS) if strangers else None
 
 
@@ -114,7 +126,7 @@ def _value_problem(entry: Algorithm, parameter: str, given: object) -> str | Non
     if given is None or isinstance(given, bool):
         fits = has_truth if given is not None else None in known
     elif isinstance(given, int | float):
-        fits = is_number and math.isfinite(given)
+        fits = is_number and abs(given) <= sys.float_info.max  # so no NaN
         if fits and isinstance(given, float) and _is_whole(known):
             return f"must be a whole number, not {shown(given)}"
     else:
@@ -142,7 +154,8 @@ def _range_problem(entry: Algorithm, parameter: str, given: Mapping[str, Any]) -
         return problem
     if not low < high or (log and low <= 0):  # type: ignore[operator]  # both are numbers
         return "`low` must be below `high`, and above 0 where it is `log`"
-    return None
+    is_far = any(abs(each) > _FARTHEST for each in bounds)
+    return f"`low` and `high` must lie within {_FARTHEST:g} of 0" if is_far else None
 
 
 def _kinds(entry: Algorithm, parameter: str) -> tuple[list[Scalar], bool]:
@@ -167,6 +180,12 @@ def _nearest(dimension: Dimension, default: Any) -> Scalar:  # noqa: ANN401  # o
     if default in dimension:
         return default  # type: ignore[no-any-return]  # a value of the dimension
     if isinstance(dimension, Choice):
-        return dimension.values[0]
+        return min(dimension.values, key=lambda each: _distance(each, default))
     is_above = isinstance(default, int | float) and default > dimension.high
     return dimension.high if is_above else dimension.low
+
+
+def _distance(value: object, default: object) -> float:
+    """Between numbers; all that are none are as far."""
+    numbers = [each for each in (value, default) if isinstance(each, int | float)]
+    return abs(numbers[0] - numbers[1]) if len(numbers) == 2 else math.inf  # noqa: PLR2004  # both

@@ -129,7 +129,7 @@ class Model:
             rows: Rows that hold the features.
         """
         given = self.recipe.parameters
-        offset, exposure = ([str(given[r])] if r in given else [] for r in ("offset", "exposure"))
+        offset, exposure = ([str(given[r])] if given.get(r) else [] for r in ("offset", "exposure"))
         known = [*offset, *exposure]
         return refusals(rows, self.encoding.names, known=known, positive=exposure)
 

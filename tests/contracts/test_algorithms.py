@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from dataclasses import replace
 from functools import cache
 
@@ -368,6 +370,18 @@ def test_what_is_taken_where_nothing_is_said_may_be_said(name, task):
     assert found.tobytes() == predicted(name, task).tobytes()
 
 
+@pytest.mark.parametrize("name", ["lightgbm", "xgboost", "catboost"])
+def test_no_patience_boosts_all_rounds_and_takes_the_best(name):
+    train, validation = parts(name, Task.BINARY)
+    given = {**defaults(name), "n_estimators": 60}
+    found = [
+        fit(name, train, validation, {**given, "early_stopping_rounds": rounds}).found
+        for rounds in (0, -1, 1_000)
+    ]
+    assert found[0] == found[1] == found[2]
+    assert found[0]["n_estimators"] >= 1
+
+
 @pytest.mark.parametrize("task", list(Task))
 @pytest.mark.parametrize("given", [{"linear_tree": True}, {"extra_trees": True}])
 def test_lightgbm_takes_linear_leaves_and_random_cuts_and_keeps_them(given, task):
@@ -391,6 +405,26 @@ def test_an_exposure_is_a_weight_and_the_target_a_rate():
     rates = [events[group == each].sum() / exposure[group == each].sum() for each in (0, 1)]
     zero_and_one = csr_matrix(np.array([[0.0], [1.0]]))
     np.testing.assert_allclose(named("glm").predict(estimator, zero_and_one), rates, rtol=1e-3)
+
+
+def test_the_first_fit_of_a_process_has_one_thread_too_and_equals_the_next():
+    """The libraries that it loads are bound by the limit, though they were not there before."""
+    code = (
+        "import hashlib, numpy as np\n"
+        "from headrace.evaluation.metrics import Metric\n"
+        "from headrace.models.algorithms import named\n"
+        "from headrace.models.algorithms.algorithm import Samples\n"
+        "entry, X = named('rbf_network'), np.random.default_rng(1).normal(size=(300, 8))\n"
+        "train = Samples(X, (X[:, 0] * X[:, 1] > 0).astype(float))\n"
+        "for _ in range(2):\n"
+        "    fitted = entry.fit(train, entry.defaults, seed=7, validation=None,"
+        " metric=Metric.LOG_LOSS)\n"
+        "    print(hashlib.sha256(fitted.estimator['points'].tobytes()).hexdigest())\n"
+    )
+    first, second = subprocess.run(
+        [sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert first == second
 
 
 def test_stacking_holds_out_runs_of_blocks_wherever_their_rows_are():

@@ -9,13 +9,14 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from headrace.errors import UsageError
 from headrace.evaluation.calibration import fit
 from headrace.evaluation.metrics import Metric
 from headrace.models.algorithms import CATALOGUE, named
 from headrace.models.algorithms.algorithm import Family, Samples, Task
 from headrace.models.calibration import Method
 from headrace.models.decision import ClassRule, ValueRule
-from headrace.models.encoding import Encoding
+from headrace.models.encoding import Encoding, Kind
 from headrace.models.formats import FORMATS
 from headrace.models.model import Model, Recipe
 from headrace.models.presets.bag import Bag, Member, Part
@@ -27,7 +28,9 @@ pytest.importorskip("onnx")
 runtime = pytest.importorskip("onnxruntime")
 
 from headrace.models.export import to_onnx  # noqa: E402  # the extra is there
+from headrace.models.export.pmml import WRITTEN, to_pmml  # noqa: E402
 from headrace.models.export.writers import WRITERS  # noqa: E402
+from spark_jobs.java import find_java  # noqa: E402
 
 MODULE = {"chaid": "CHAID"}  # what an extra brings
 LABELS = {Task.BINARY: (), Task.MULTICLASS: ("early", "late", "on time"), Task.REGRESSION: ()}
@@ -247,8 +250,99 @@ def test_a_preset_is_written_with_its_members(task):
         np.testing.assert_allclose(found[name], model.predict(rows), rtol=1e-9, atol=1e-9)
 
 
+@pytest.fixture(scope="module")
+def evaluated():
+    """What PMML4S makes of a model and rows."""
+    pypmml = pytest.importorskip("pypmml")
+    from pypmml.base import PMMLContext
+
+    PMMLContext.getOrCreate(java_path=str(find_java().executable))
+
+    def predicted(model, rows):
+        frame = rows.to_pandas()
+        for column in model.encoding.columns:
+            kind = float if column.kind is Kind.NUMBER else object
+            cells = frame[column.name].astype(kind)
+            frame[column.name] = cells.where(cells.notna(), None) if kind is object else cells
+        return pypmml.Model.fromString(to_pmml(model).decode()).predict(frame)
+
+    yield predicted
+    PMMLContext.shutdown()
+
+
+PMML_CASES = [case for case in CASES if case[0] in WRITTEN]
+
+
+@pytest.mark.parametrize(("name", "task", "other"), PMML_CASES)
+def test_pmml_gives_each_row_what_the_model_gives_it(name, task, other, evaluated):
+    if named(name).extra:
+        pytest.importorskip(MODULE[named(name).extra])
+    model = model_of(name, task, other)
+    rows = strange(rows_of(400, 2)[0])
+    native, found = model.predict(rows), evaluated(model, rows)
+    slack = TOLERANCE.get(name, 1e-9)
+    at_most = {"rtol": slack, "atol": slack}
+    if task is Task.REGRESSION:
+        np.testing.assert_allclose(found["prediction"].to_numpy(float), native, **at_most)
+        return
+    binary = task is Task.BINARY
+    whole = np.column_stack([1 - native, native]) if binary else native
+    labels = np.array(["false", "true"] if binary else LABELS[task])
+    if not binary:
+        several = found[[f"probability_{label}" for label in labels]].to_numpy(float)
+        np.testing.assert_allclose(several, native, **at_most)
+    score = native if binary else native.max(axis=1)
+    np.testing.assert_allclose(found["score"].to_numpy(float), score, **at_most)
+    second, first = np.sort(whole, axis=1)[:, -2:].T
+    sure = first - second > 1e-5
+    said = labels[whole.argmax(axis=1)]
+    assert found["prediction"].to_numpy(str)[sure].tolist() == said[sure].tolist()
+
+
+def test_rules_have_calibration_and_costs_in_their_pmml(evaluated):
+    model = model_of("decision_list", Task.BINARY, 0)
+    calibration, rule = corrections(Task.BINARY, Method.PLATT)
+    model = replace(model, calibration=calibration, rule=rule)
+    rows = strange(rows_of(400, 2)[0])
+    native, found = model.predict(rows), evaluated(model, rows)
+    np.testing.assert_allclose(found["score"].to_numpy(float), native, atol=1e-9)
+    said = np.where(model.decide(native), "true", "false")
+    assert found["prediction"].to_numpy(str).tolist() == said.tolist()
+
+
+def test_texts_that_hold_quotes_are_the_same_in_pmml_and_others_are_refused(evaluated):
+    texts = np.array(['a "b"', "back\\", "two  blanks", "<&>'", "\ttab"])
+    rows = pa.table({"text": texts[np.arange(400) % 5], "number": np.arange(400.0)})
+    encoding = Encoding.fit(rows, rows.column_names, form="codes")
+    y = (np.arange(400) % 5 > 2).astype(float)
+    for name in ("lightgbm", "decision_tree", "decision_list"):
+        entry = named(name)
+        train = Samples(encoding.matrix(rows), y, encoding.categorical)
+        fitted = entry.fit(train, entry.defaults, seed=7, validation=None, metric=Metric.LOG_LOSS)
+        recipe = Recipe("rides", "late", name, {}, 7, "2013-01-01T00:00:00Z", "", "")
+        model = Model(recipe, encoding, fitted.estimator)
+        found = evaluated(model, rows)["score"].to_numpy(float)
+        np.testing.assert_allclose(found, model.predict(rows), atol=1e-9)
+    (column, number) = encoding.columns
+    broken = replace(encoding, columns=(replace(column, categories=("\x00",)), number))
+    with pytest.raises(UsageError, match="has no place in XML"):
+        to_pmml(replace(model, encoding=broken))
+
+
+def test_equal_models_have_equal_pmml_and_corrections_are_refused():
+    model = model_of("lightgbm", Task.BINARY, 0)
+    assert to_pmml(model) == to_pmml(model)
+    calibration, rule = corrections(Task.BINARY, "platt")
+    for corrected in (replace(model, calibration=calibration), replace(model, rule=rule)):
+        with pytest.raises(UsageError, match="not written as PMML"):
+            to_pmml(corrected)
+    with pytest.raises(UsageError, match="k_nearest_neighbors is not written as PMML"):
+        to_pmml(replace(model, recipe=replace(model.recipe, algorithm="k_nearest_neighbors")))
+
+
 def test_what_is_claimed_is_what_is_written():
-    assert {entry.name for entry in CATALOGUE if "onnx" in entry.exports} == {*WRITERS} - {"preset"}
+    claimed = {form: {e.name for e in CATALOGUE if form in e.exports} for form in ("onnx", "pmml")}
+    assert claimed == {"onnx": {*WRITERS} - {"preset"}, "pmml": {*WRITTEN}}
 
 
 def corrections(task, method):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from xml.etree import ElementTree
 
 import duckdb
 import numpy as np
@@ -103,6 +104,15 @@ def test_rules_are_written_to_read_with_rows_and_lift(headrace, folder, rules):
     lines = (folder / "late.txt").read_text().splitlines()
     assert sum(" rows, lift " in line for line in lines) == len(rules.estimator["rules"]) + 1
     assert lines[-1].startswith("otherwise: ")
+
+
+def test_rules_are_written_as_pmml_without_an_extra(headrace, folder, rules):
+    assert headrace("export", "pipeline.yaml", "late.pmml", "--to", "pmml")[0] == 0
+    root = ElementTree.parse(folder / "late.pmml").getroot()  # noqa: S314  # ours
+    (header,) = root.iterfind("{*}Header")
+    assert header.get("description") == f"decision_list {rules.digest} of {rules.recipe.pipeline}"
+    nodes = root.findall("{*}TreeModel/{*}Node/{*}Node")
+    assert len(nodes) == len(rules.estimator["rules"])
 
 
 @pytest.mark.usefixtures("champion")

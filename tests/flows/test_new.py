@@ -247,3 +247,11 @@ def test_a_target_is_true_of_some_rows_and_not_of_all(headrace, landing, values)
     headrace("new", "parcels", "landing")
     least = float(load("pipeline.yaml", environ={}).target.value.removeprefix("minutes_late > "))
     assert min(values) <= least < max(values)
+
+
+def test_a_target_of_two_large_numbers_is_the_larger_one(headrace, landing):
+    deliver_parcels(landing)
+    rows = ([f"P{n}", stamp(due(n)), 1_000_001 + n % 2, stamp(due(n))] for n in NUMBERS)
+    deliver(landing / "delivered" / "2026.csv", DELIVERED, rows)
+    headrace("new", "parcels", "landing")
+    assert load("pipeline.yaml", environ={}).target.value == "minutes_late = 1000002"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 
 from headrace.errors import TrainingError, UsageError
 from headrace.models.algorithms.space import Dimension, Scalar
+from headrace.models.algorithms.threads import one_thread
 
 if TYPE_CHECKING:
     from headrace.evaluation.metrics import Floats, Integers, Metric
@@ -291,8 +292,6 @@ class Guarded:
             TrainingError: No row, or a target or a feature that is not finite, is left to learn
                 from; or the library refuses the rows or the parameters.
         """
-        from threadpoolctl import threadpool_limits
-
         if train.task not in self.tasks:
             message = f"{self.name} learns no {train.task} target"
             raise UsageError(message, hint=f"it learns {', '.join(sorted(self.tasks))}")
@@ -301,7 +300,7 @@ class Guarded:
         check_budget(self.name, self.budget, self.instead, rows=rows, columns=columns)
         more = {} if before is None else {"before": before}
         try:
-            with threadpool_limits(1):
+            with one_thread():
                 return self.fit(
                     kept, parameters, seed=seed, validation=validation, metric=metric, **more
                 )

@@ -222,7 +222,7 @@ DECISION_TREE = Algorithm(
     caveats=(_FLAT, "small changes of the data change the tree"),
     budget=_BUDGET,
     instead=("lightgbm",),
-    exports=("onnx",),
+    exports=("onnx", "pmml"),
     engines=("spark",),
     licence="BSD-3-Clause",
     aliases=("cart", "regression_tree"),
@@ -253,7 +253,7 @@ RANDOM_FOREST = Algorithm(
     caveats=(_FLAT, "files grow with rows times trees"),
     budget=_BUDGET,
     instead=("lightgbm",),
-    exports=("onnx",),
+    exports=("onnx", "pmml"),
     licence="BSD-3-Clause",
     source="Breiman 2001, Random Forests",
 )
@@ -282,7 +282,7 @@ EXTRA_TREES = Algorithm(
     caveats=(_FLAT, "files grow with rows times trees"),
     budget=_BUDGET,
     instead=("lightgbm",),
-    exports=("onnx",),
+    exports=("onnx", "pmml"),
     licence="BSD-3-Clause",
     source="Geurts et al. 2006, Extremely Randomized Trees",
 )

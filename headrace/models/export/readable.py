@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from headrace.models.model import Model
 
 
-def to_sql(model: Model) -> str:
+def to_sql(model: Model) -> bytes:
     """One expression of Spark SQL that gives the `score` of a row, or the `prediction` of a value.
 
     It reads the features under their own names. A comment before it says from which score on the
@@ -26,17 +26,17 @@ def to_sql(model: Model) -> str:
     """
     predicted = _predicted(model)
     case = as_sql(model.estimator, model.encoding, predicted=predicted)
-    return f"{_told(model, '-- ')}\n{case}\n"
+    return f"{_told(model, '-- ')}\n{case}\n".encode()
 
 
-def to_rules(model: Model) -> str:
+def to_rules(model: Model) -> bytes:
     """The rules in the order in which they are asked, a line each: prediction, support, lift.
 
     Raises:
         UsageError: The algorithm has no rules.
     """
     lines = described_rules(model.estimator, model.encoding, predicted=_predicted(model))
-    return "\n".join([_told(model, "# "), *lines, ""])
+    return "\n".join([_told(model, "# "), *lines, ""]).encode()
 
 
 def _predicted(model: Model) -> Floats:

@@ -11,6 +11,7 @@ import numpy as np
 from headrace.evaluation.metrics import Metric
 from headrace.models.algorithms import named
 from headrace.models.algorithms.algorithm import Samples, Task
+from headrace.models.algorithms.threads import one_thread
 from headrace.models.formats import FORMATS
 from headrace.models.presets.bag import Member, columns_of, estimated
 from headrace.models.presets.problem import Problem
@@ -75,8 +76,6 @@ def done(problem: Problem, job: Job) -> Done:
 
 
 def _fitted(problem: Problem, job: Job) -> Done:
-    from threadpoolctl import threadpool_limits
-
     member, entry = job.member, named(job.member.algorithm)
     form = entry.needs.categories
     fold = problem.folds[job.round]
@@ -89,7 +88,7 @@ def _fitted(problem: Problem, job: Job) -> Done:
     given = {**entry.defaults, **member.parameters}
     if "time_limit" in given:
         given["time_limit"] = job.seconds * _OF_FITTING
-    with threadpool_limits(1):
+    with one_thread():
         fit = entry.fit(
             train,
             given,

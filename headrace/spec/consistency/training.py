@@ -21,10 +21,7 @@ _CRON: tuple[tuple[str, int, int, list[str]], ...] = (
     ("weekday", 0, 7, _WEEKDAYS),
 )
 _ITEM = re.compile(r"(?:\*|(?P<first>\w+)(?:-(?P<last>\w+))?)(?:/(?P<step>[0-9]{1,3}))?", re.ASCII)
-
-
 _PRESETS = ("preset", "quick", "good", "best")
-_NAMES_FEATURE = {("glm", "offset"), ("glm", "exposure")}
 
 
 def training_problems(parts: Parts) -> Findings:
@@ -41,6 +38,7 @@ def training_problems(parts: Parts) -> Findings:
             at: Loc = ("training", "allow", index, "columns")
             yield from _columns(allowance.columns, parts, at=at)
         features = [name for name, _ in parts.named]
+        yield from _budgets(parts.training)
         yield from _parameters(parts.training, features)
         yield from _members(parts.training, parts.target)
         for index, name in enumerate(parts.training.slices):
@@ -119,16 +117,23 @@ def _engines(training: Training) -> Findings:
             yield at, f"{engine} does not fit {name}: {able}; {engine} fits {listed(others)}"
 
 
+def _budgets(training: Training) -> Findings:
+    """Budgets of what is not trained."""
+    trained = [*training.algorithms, *(["preset"] if training.preset else [])]
+    for name in training.budgets:
+        if name not in trained:
+            yield ("training", "budgets", name, KEY), unknown("algorithm", name, trained)
+
+
 def _parameters(training: Training, features: list[str]) -> Findings:
-    """Parameters and budgets of algorithms that are not trained, or that they do not take."""
+    """Parameters of algorithms that are not trained, or that they do not take."""
     from headrace.models.algorithms import CATALOGUE
-    from headrace.models.declared import searched, setting_problem
+    from headrace.models.declared import NAMES_FEATURE, searched, setting_problem
 
     entries = {entry.name: entry for entry in CATALOGUE if entry.name in training.algorithms}
-    for section in ("parameters", "budgets"):
-        for name in getattr(training, section):
-            if name not in training.algorithms:
-                yield ("training", section, name, KEY), unknown("algorithm", name, entries)
+    for name in training.parameters:
+        if name not in training.algorithms:
+            yield ("training", "parameters", name, KEY), unknown("algorithm", name, entries)
     for name, entry in entries.items():
         for parameter, given in training.parameters.get(name, {}).items():
             at: Loc = ("training", "parameters", name, parameter)
@@ -136,24 +141,35 @@ def _parameters(training: Training, features: list[str]) -> Findings:
                 yield (at if parameter in entry.parameters else (*at, KEY)), problem
             elif name in training.engines and searched(entry, parameter, given):
                 yield at, f"{training.engines[name]} fits {name} once: give it one value"
-            elif (name, parameter) in _NAMES_FEATURE and features and given not in features:
-                yield at, unknown("feature", str(given), features)
+            elif parameter in NAMES_FEATURE and features:
+                strangers = {*(given if isinstance(given, list) else [given])} - {*features}
+                yield from ((at, unknown("feature", each, features)) for each in sorted(strangers))
 
 
 def _members(training: Training, target: Target | None) -> Findings:
-    """Members of ensembles that cannot learn the target."""
-    from headrace.models.algorithms import CATALOGUE
+    """Members of ensembles that cannot learn the target, and parameters of what is no member."""
+    from headrace.models.algorithms import CATALOGUE, named
+    from headrace.models.algorithms.ensembles.members import members_of
+    from headrace.models.declared import setting_problem
 
+    ensembles = {each.name: each for each in CATALOGUE if "of" in each.parameters}
     if target is None:
         return
-    learners = [entry for entry in CATALOGUE if not entry.baseline]
-    unable = {entry.name for entry in learners if target.task not in entry.tasks}
-    for name in training.algorithms:
-        given = training.parameters.get(name, {}).get("of", [])
-        for member in given if isinstance(given, list) else [given]:
-            if isinstance(member, str) and member in unable:
-                at: Loc = ("training", "parameters", name, "of")
-                yield at, f"{member} cannot learn a {target.task} target"
+    for name in sorted(ensembles.keys() & training.parameters.keys()):
+        entry, given = ensembles[name], training.parameters[name]
+        if "of" in given and setting_problem(entry, "of", given["of"]):
+            continue  # told already
+        members = members_of({**entry.parameters, **given}, target.task)
+        for member in members:
+            if target.task not in named(member).tasks:
+                told = f"{member} cannot learn a {target.task} target"
+                yield ("training", "parameters", name, "of"), told
+        for parameter, value in given.items():
+            member, dot, _ = parameter.partition(".")
+            is_known = setting_problem(entry, parameter, value) is None
+            if dot and is_known and member not in members:
+                at = ("training", "parameters", name, parameter, KEY)
+                yield at, unknown("member", member, members, of=name)
 
 
 def _whole_intervals(training: Training, split: Split | None) -> Findings:

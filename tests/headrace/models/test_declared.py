@@ -53,7 +53,7 @@ def test_a_value_is_fixed_and_no_longer_searched(name):
         ({"low": 20, "high": 90, "log": True}, Range(20, 90, "integer", log=True), 31),
         ({"low": 50, "high": 90}, Range(50, 90, "integer"), 50),
         ([7, 31], Choice((7, 31)), 31),
-        ([7, 8], Choice((7, 8)), 7),
+        ([7, 8], Choice((7, 8)), 8),
     ],
 )
 def test_a_range_or_a_list_is_searched_from_the_default_or_what_is_nearest(given, dimension, first):
@@ -68,7 +68,9 @@ def test_a_whole_number_is_one_of_a_range_of_reals():
 
 def test_what_is_not_searched_by_itself_can_be():
     assert with_settings("glm", family="gamma").defaults["family"] == "gamma"
+    assert with_settings("logistic_regression", penalty="none").defaults["penalty"] == "none"
     assert with_settings("lightgbm", max_bin=[63, 255]).space["max_bin"] == Choice((63, 255))
+    assert with_settings("lightgbm", max_bin=[63, 255]).defaults["max_bin"] == 255
     kinds = ["multinomial", "complement"]
     assert with_settings("naive_bayes", kind=kinds).defaults["kind"] == "multinomial"
 
@@ -80,12 +82,16 @@ def test_members_and_their_parameters():
     )
     assert entry.defaults["of"] == "extra_trees"
     assert entry.space["extra_trees.max_depth"] == Range(2, 5, "integer")
+    entry = with_settings("bagging", of="ridge", **{"ridge.alpha": {"low": 0.1, "high": 10}})
+    assert entry.defaults["ridge.alpha"] == named("ridge").defaults["alpha"]
 
 
 def test_a_budget_is_raised_for_its_fits():
     entry = declared("svm", training("svm", budgets={"svm": {"rows": 123_456}}))
     assert (entry.budget.rows, entry.fit.budget.rows) == (123_456, 123_456)
     assert entry.budget.columns == named("svm").budget.columns
+    entry = declared("preset", training("svm", preset="quick", budgets={"preset": {"rows": 9}}))
+    assert (entry.budget.rows, entry.defaults["preset"]) == (9, "quick")
 
 
 def test_where_nothing_is_said_the_entry_is_as_it_stands():
@@ -149,6 +155,12 @@ def test_shrinkage_by_itself_is_that_of_ledoit_and_wolf():
     assert setting_problem(named("lda"), "shrinkage", "atuo") == (
         "no value 'atuo'; did you mean 'auto'?"
     )
+
+
+@pytest.mark.parametrize("given", [10**400, float("nan"), {"low": 1, "high": 10**400}])
+def test_a_number_that_no_float_holds_is_told(given):
+    with pytest.raises(UsageError, match=r"ridge\.alpha: must be a number"):
+        with_settings("ridge", alpha=given)
 
 
 def test_a_pipeline_made_in_python_is_told_of_a_wrong_parameter():

@@ -57,7 +57,7 @@ def test_what_cannot_be_written_is_refused_with_the_way_out(model_of, rows):
     train = Samples(model.encoding.matrix(rows), y, model.encoding.categorical)
     given = {**named("lightgbm").defaults, "linear_tree": True, "n_estimators": 2}
     fitted = named("lightgbm").fit(train, given, seed=7, validation=None, metric="roc_auc")
-    with pytest.raises(UsageError, match="linear leaves is not written") as refused:
+    with pytest.raises(UsageError, match="linear leaves is not exported") as refused:
         to_onnx(replace(model, estimator=fitted.estimator))
     assert "linear_tree" in refused.value.hint
 

@@ -147,6 +147,53 @@ def test_what_each_feature_adds_sums_to_the_logarithm(rows):
     assert np.exp(whole) == pytest.approx(model.predict(rows.slice(7, 1))[0])
 
 
+@pytest.mark.parametrize("term", [{"exposure": "hours"}, {"offset": "trend"}])
+def test_a_term_may_be_the_only_feature(rows, term):
+    y = drawn(rows, "poisson")
+    only = rows.select([*term.values()])
+    given = only.column(0).to_numpy() if "exposure" in term else np.exp(only.column(0).to_numpy())
+    np.testing.assert_allclose(
+        model_of(only, y, **term).predict(only), given * y.sum() / given.sum(), rtol=1e-5
+    )
+
+
+def test_a_feature_that_is_offset_and_exposure_is_both(rows):
+    model = model_of(rows, drawn(rows, "poisson"), offset="hours", exposure="hours")
+    found = contributions(model, rows.slice(7, 1))
+    whole = found.base + sum(found.by_feature.values())
+    assert np.exp(whole) == pytest.approx(model.predict(rows.slice(7, 1))[0])
+
+
+def test_exposures_of_unlike_orders_are_above_0(rows):
+    wide = rows.set_column(2, "hours", pa.array(10 ** np.linspace(-5, 6, 500)))
+    model = model_of(wide, drawn(wide, "poisson"), exposure="hours")
+    assert model.predict(wide)[0] > 0
+    assert model.refusals(wide).null_count == 500
+
+
+def test_no_name_is_no_term(rows):
+    model = model_of(rows, drawn(rows, "poisson"), offset="", exposure="")
+    plain = model_of(rows, drawn(rows, "poisson"))
+    assert model.predict(rows).tolist() == plain.predict(rows).tolist()
+    assert model.refusals(rows).null_count == 500
+
+
+def test_an_offset_that_is_meant_as_an_exposure_is_told(rows):
+    hours = rows.set_column(2, "hours", pa.array(rows["hours"].to_numpy() * 100))
+    with pytest.raises(TrainingError, match=r"(?s)offset: 1\S+ to 49\S+ is added to .* `exposure`"):
+        model_of(hours, drawn(rows, "poisson"), offset="hours")
+
+
+def test_a_member_of_an_ensemble_has_none(rows):
+    encoding = Encoding.fit(rows, rows.column_names, form="codes")
+    y = drawn(rows, "poisson")
+    told = {"task": Task.REGRESSION, "classes": 0, "columns": encoding.columns}
+    samples = Samples(encoding.matrix(rows), y, encoding.categorical, **told)
+    given = {**named("bagging").defaults, "of": "glm", "glm.exposure": "hours"}
+    with pytest.raises(TrainingError, match="the exposure `hours` is no number among"):
+        named("bagging").fit(samples, given, seed=0, validation=None, metric=Metric.RMSE)
+
+
 def test_rows_without_their_terms_are_refused_with_the_reason(rows):
     model = model_of(rows, drawn(rows, "poisson"), offset="trend", exposure="hours")
     odd = pa.table(

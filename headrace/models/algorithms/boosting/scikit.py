@@ -155,7 +155,7 @@ HIST_GRADIENT_BOOSTING = Algorithm(
     budget=Budget(rows=10_000_000, columns=5_000, cells=1_000_000_000),
     instead=("lightgbm",),
     aliases=("gradient_boosting", "gradient_boosting_machine", "gbm"),
-    exports=("onnx",),
+    exports=("onnx", "pmml"),
     licence="BSD-3-Clause",
     source="Friedman 2001, Greedy Function Approximation: A Gradient Boosting Machine",
 )

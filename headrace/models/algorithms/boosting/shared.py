@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from headrace.evaluation.metrics import Metric
 
 PATIENCE = 25  # rounds without a better validation metric
+_ENDLESS = 2**31 - 1  # of them
 ROUNDS = Resource("rounds", "n_estimators")
 FLAT = "outside of the data it saw, a prediction stays at the nearest leaf's: no extrapolation"
 SMALL = "hundreds of rows: a linear model, a forest or a kernel is as good and steadier"
@@ -64,9 +65,10 @@ def metric_named(names: Mapping[Task, Mapping[str, str]], task: Task, metric: Me
 def ours(given: dict[str, Any]) -> tuple[int, float]:
     """Takes patience and the moment to end at, of `time.monotonic`, out of the parameters.
 
-    Two parameters of any library are ours: `early_stopping_rounds`, and `time_limit`, in seconds,
-    which ends a fit that has validation early, so that it need not come again alike.
+    Two parameters of any library are ours: `early_stopping_rounds`, where 0 or less boosts all
+    rounds and then takes the best of them, and `time_limit`, in seconds, which ends a fit that has
+    validation early, so that it need not come again alike.
     """
     limit = given.pop("time_limit", None)
     patience = int(given.pop("early_stopping_rounds", PATIENCE))
-    return patience, time.monotonic() + limit if limit else math.inf
+    return patience if patience > 0 else _ENDLESS, time.monotonic() + limit if limit else math.inf

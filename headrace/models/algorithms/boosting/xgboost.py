@@ -168,7 +168,7 @@ XGBOOST = Algorithm(
     when_not=SMALL,
     caveats=(FLAT, "numbers are rounded to single precision"),
     budget=Budget(rows=50_000_000, columns=20_000, cells=2_000_000_000),
-    exports=("onnx",),
+    exports=("onnx", "pmml"),
     licence="Apache-2.0",
     engines=("ray_train",),
     source="Chen and Guestrin 2016, XGBoost: A Scalable Tree Boosting System",

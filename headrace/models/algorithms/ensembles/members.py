@@ -165,7 +165,7 @@ def _wide(X: Matrix, columns: Sequence[Column]) -> Matrix:
 
 
 def _widened(samples: Samples, columns: Sequence[Column]) -> Samples:
-    return replace(samples, X=_wide(samples.X, columns), categorical=())
+    return replace(samples, X=_wide(samples.X, columns), categorical=(), columns=())
 
 
 def _read(columns: Sequence[Mapping[str, Any]]) -> list[Column]:

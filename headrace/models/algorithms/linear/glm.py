@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from headrace.evaluation.metrics import Floats, Metric
 
 
-_NOTHING = 1e-9  # deviations, within which a value that was standardised is 0
+_NOTHING = 1e-12  # of mean and deviation: within it a value that was standardised is 0
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def _found(train: Samples, name: str, role: str) -> _Given:
     column, place = train.columns[index], sum(widths[:index])
     found = _Given(place, column.mean, column.scale)
     missing = int(train.X[:, [place + 1]].sum()) if column.missing else 0
-    least = _NOTHING * column.scale
+    least = _NOTHING * max(abs(column.mean), column.scale)
     low = int((found(train.X) <= least).sum()) if role == "exposure" else 0
     if missing or low:
         told = f"missing in {missing:,}" if missing else f"not above 0 in {low:,}"
@@ -129,24 +129,30 @@ def _fit_given(model: Any, train: Samples, given: dict[str, _Given]) -> None:  #
     Source: McCullagh and Nelder 1989, Generalized Linear Models, 2.2 and 6.3 for offsets.
     """
     import numpy as np
+    from scipy.sparse import diags  # type: ignore[import-untyped]  # it ships no types
 
     weight = np.ones(len(train.y)) if train.weight is None else train.weight
     terms = [np.log(g(train.X)) if role == "exposure" else g(train.X) for role, g in given.items()]
-    middle = float(np.average(sum(terms), weights=weight))  # the intercept has it
-    factor = np.exp(sum(terms) - middle)
-    scaled = weight * factor ** (2 - model.power)
+    term = np.sum(terms, axis=0)
+    middle = float(np.average(term, weights=weight))  # the intercept has it
+    with np.errstate(all="ignore"):
+        factor = np.exp(term - middle)
+        scaled = weight * factor ** (2 - model.power)
+        target = train.y / factor
+    if not (np.isfinite(scaled).all() and np.isfinite(target).all()):
+        reach = f"{term.min():g} to {term.max():g}"
+        message = f"{' and '.join(given)}: {reach} is added to the logarithm of a prediction"
+        hint = "no number is so large; what predictions are proportional to is an `exposure`"
+        raise TrainingError(message, hint=hint)
     model.alpha *= float(weight.sum() / scaled.sum())
-    places = [g.place for g in given.values()]
-    others = np.setdiff1d(np.arange(train.X.shape[1]), places)
-    model.fit(train.X[:, others], train.y / factor, sample_weight=scaled)
-    whole = np.zeros(train.X.shape[1])
-    whole[others] = model.coef_
+    others = np.ones(train.X.shape[1])
+    others[[g.place for g in given.values()]] = 0.0  # what is 0 in every row gets no coefficient
+    model.fit(train.X @ diags(others), target, sample_weight=scaled)
     model.intercept_ -= middle
     if "offset" in given:
         offset = given["offset"]
-        whole[offset.place] = offset.scale
+        model.coef_[offset.place] = offset.scale
         model.intercept_ += offset.mean
-    model.coef_ = whole
 
 
 GLM = Algorithm(
@@ -184,7 +190,7 @@ GLM = Algorithm(
         "generalised_linear_model",
         "generalized_linear_model",
     ),
-    exports=("onnx",),
+    exports=("onnx", "pmml"),
     licence="BSD-3-Clause",
     source="McCullagh and Nelder 1989, Generalized Linear Models",
 )

@@ -150,7 +150,7 @@ CHAID = Algorithm(
     budget=Budget(rows=1_000_000, columns=200, cells=50_000_000),
     instead=("decision_tree",),
     weights=False,
-    exports=("onnx", "sql"),
+    exports=("onnx", "pmml", "sql"),
     extra="chaid",
     licence="Apache-2.0",
     source="Kass 1980, An Exploratory Technique for Investigating Large Quantities of Data",

@@ -161,7 +161,7 @@ DECISION_LIST = Algorithm(
     ),
     budget=Budget(rows=2_000_000, columns=500, cells=100_000_000),
     instead=("decision_tree",),
-    exports=("onnx", "sql"),
+    exports=("onnx", "pmml", "sql"),
     licence="Apache-2.0",
     source="Rivest 1987, Learning Decision Lists",
 )
