@@ -7,16 +7,19 @@ outside of their arrays, and ends the process at best.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 if TYPE_CHECKING:
-    from headrace.evaluation.metrics import Floats, Integers
+    from headrace.evaluation.metrics import Booleans, Floats, Integers
 
 _MOST_LEAVES = 131_072  # of a tree; LightGBM's own limit
 _MOST_FEATURES = 1_000_000
+_TOGETHER = 2_000  # trees that are looked at in one go
 _MOST_CLASSES = 10_000
 _OBJECTIVE = re.compile(
     r"binary sigmoid:1|multiclass num_class:\d{1,5}"
@@ -72,72 +75,154 @@ def check_trees(text: str) -> None:
     sizes = _integers(told, "tree_sizes").tolist()
     if len(sizes) % classes:
         _refuse("its last round is not whole")
-    at = len(header[0])
+    at, trees = len(header[0]), list[dict[str, str]]()
     for number, size in enumerate(sizes):
         block = text[at : at + size] if size > 0 else ""
         if not block.startswith(f"Tree={number}\n"):
             _refuse(f"tree {number} is not where its size says")
         if not _LINES.fullmatch(block, len(f"Tree={number}\n")):
             _refuse(f"tree {number} holds more than its lines")
-        _check_tree(_pairs(block), number, features=features)
+        trees.append(_pairs(block))
         at += size
+        if len(trees) == _TOGETHER or number == len(sizes) - 1:
+            _Several(trees, first=number + 1 - len(trees), features=features).check()
+            trees = []
     if not _AFTER.fullmatch(text, at):
         _refuse("what follows its trees is not what LightGBM writes")
 
 
-def _check_tree(tree: Mapping[str, str], number: int, *, features: int) -> None:
-    leaves = _whole(tree, "num_leaves", least=1, most=_MOST_LEAVES)
-    categories = _whole(tree, "num_cat", most=leaves)
-    linear = _whole(tree, "is_linear", most=1)
-    inner = leaves - 1
-    lengths = {
-        "leaf_value": leaves,
-        **{name: leaves for name in ("leaf_weight", "leaf_count") if tree.get(name)},
-        **dict.fromkeys(("split_gain", "threshold"), inner),
-        **{f"internal_{name}": inner for name in ("value", "weight", "count")},
-    }
-    numbers = {name: _numbers(tree, name) for name in lengths}
-    split, decision = _integers(tree, "split_feature"), _integers(tree, "decision_type")
-    left, right = _integers(tree, "left_child"), _integers(tree, "right_child")
-    sound = (
-        all(len(numbers[name]) == length for name, length in lengths.items())
-        and all(len(values) == inner for values in (split, decision, left, right))
-        and _within(split, features)
-        and _within(decision, _DECISIONS)
-        and _is_tree(left, right, leaves)
+class _Several:
+    """Trees of one text that are looked at together: there may be hundreds of thousands.
+
+    Args:
+        trees: Name of a line to its value, of each tree.
+        first: Number of the first.
+        features: How many the model has.
+    """
+
+    def __init__(self, trees: Sequence[Mapping[str, str]], *, first: int, features: int) -> None:
+        self._trees, self._first, self._features = trees, first, features
+        whole = [
+            (
+                _whole(tree, "num_leaves", least=1, most=_MOST_LEAVES),
+                _whole(tree, "num_cat", most=_MOST_LEAVES),
+                _whole(tree, "is_linear", most=1),
+            )
+            for tree in trees
+        ]
+        self._leaves, self._categories, self._linear = np.array(whole, dtype=np.int64).T
+        self._inner = self._leaves - 1
+        self._sound = self._categories <= self._leaves
+
+    def check(self) -> None:
+        """Refuses those that are not sound.
+
+        Raises:
+            ValueError: The message names the first.
+        """
+        for name in ("leaf_value", "leaf_weight", "leaf_count"):
+            held = [bool(tree.get(name)) for tree in self._trees]
+            optional = np.array(held) | (name == "leaf_value")
+            self._flat(name, _NUMBERS, np.where(optional, self._leaves, 0))
+        for name in ("split_gain", *(f"internal_{each}" for each in ("value", "weight", "count"))):
+            self._flat(name, _NUMBERS, self._inner)
+        threshold = self._flat("threshold", _NUMBERS, self._inner)
+        split, decision, left, right = (
+            self._flat(name, _INTEGERS, self._inner)
+            for name in ("split_feature", "decision_type", "left_child", "right_child")
+        )
+        self._demand_all()  # from here on arrays have the lengths that they are given
+        of = np.repeat(np.arange(len(self._trees)), self._inner)
+        self._demand(of, (split >= 0) & (split < self._features))
+        self._demand(of, (decision >= 0) & (decision < _DECISIONS))
+        self._children(of, left, right)
+        chosen = (decision & _CATEGORICAL) > 0
+        known = (threshold >= 0) & (threshold < self._categories[of])
+        self._demand(of, ~chosen | known)
+        for place in np.flatnonzero((self._categories > 0) | (self._linear > 0)):
+            self._sound[place] &= self._is_whole(int(place))
+        self._demand_all()
+
+    def _demand(self, of: Integers, sound: Booleans) -> None:
+        self._sound[of[~sound]] = False
+
+    def _demand_all(self) -> None:
+        if not self._sound.all():
+            _refuse(f"tree {self._first + int(np.argmin(self._sound))} is not sound")
+
+    def _flat(self, name: str, form: re.Pattern[str], lengths: Integers) -> Any:  # noqa: ANN401  # an array
+        """The numbers of one line of all trees; a tree that has not so many is not sound."""
+        texts = [tree.get(name, "") for tree in self._trees]
+        found = np.array([text.count(" ") + 1 if text else 0 for text in texts])
+        self._sound &= found == lengths
+        joined = " ".join(filter(None, texts))
+        if joined and not form.fullmatch(joined):
+            _refuse(f"{name} is {_first_wrong(texts, form)!r}")
+        try:
+            return _parsed(joined, pa.int64() if form is _INTEGERS else pa.float64())
+        except pa.ArrowInvalid as error:
+            _refuse(f"{name}: {error}")
+
+    def _children(self, of: Integers, left: Integers, right: Integers) -> None:
+        """Each node but the first, and each leaf, is the child of one node before it."""
+        starts, leaf_starts = (np.cumsum(n) - n for n in (self._inner, self._leaves))
+        place = np.arange(len(of)) - starts[of]
+        seen, seen_leaves = (
+            np.zeros(len(of), dtype=np.int64),
+            np.zeros(self._leaves.sum(), np.int64),
+        )
+        for side in (left, right):
+            is_leaf = side < 0
+            right_one = np.where(is_leaf, ~side < self._leaves[of], side < self._inner[of])
+            self._demand(of, right_one & (is_leaf | (side > place)))
+            good = right_one & ~is_leaf
+            np.add.at(seen, starts[of[good]] + side[good], 1)
+            good = right_one & is_leaf
+            np.add.at(seen_leaves, leaf_starts[of[good]] + ~side[good], 1)
+        self._demand(of, seen == (place > 0))
+        of_leaves = np.repeat(np.arange(len(self._trees)), self._leaves)
+        self._demand(of_leaves, seen_leaves == (self._leaves > 1)[of_leaves])
+
+    def _is_whole(self, place: int) -> bool:
+        """Whether sets of categories, and lines in leaves, are as long as they say."""
+        tree, sound = self._trees[place], True
+        if self._categories[place]:
+            bounds, chosen = _integers(tree, "cat_boundaries"), _integers(tree, "cat_threshold")
+            sound = (
+                len(bounds) == self._categories[place] + 1
+                and bounds[0] == 0
+                and bool((np.diff(bounds) > 0).all())
+                and bounds[-1] == len(chosen)
+                and _within(chosen, 2**32)
+            )
+        if sound and self._linear[place]:
+            # A leaf without features leaves spaces, which the parser takes as one.
+            tight = {n: re.sub(" +", " ", tree.get(n, "")).strip(" ") for n in _OF_LEAVES}
+            tree = {**tree, **tight}
+            many, used = _integers(tree, "num_features"), _integers(tree, "leaf_features")
+            sound = (
+                len(_numbers(tree, "leaf_const")) == len(many) == self._leaves[place]
+                and _within(many, self._features + 1)
+                and len(used) == many.sum() == len(_numbers(tree, "leaf_coeff"))
+                and _within(used, self._features)
+            )
+        return bool(sound)
+
+
+def _parsed(joined: str, kind: pa.DataType) -> Any:  # noqa: ANN401  # an array
+    """Numbers between blanks; LightGBM ends its process where a text is none.
+
+    Raises:
+        ValueError: A text is no number.
+    """
+    words = pc.list_flatten(
+        pc.split_pattern(pa.array([joined] if joined else [], pa.string()), " ")
     )
-    if sound and categories:
-        bounds, chosen = _integers(tree, "cat_boundaries"), _integers(tree, "cat_threshold")
-        sound = (
-            len(bounds) == categories + 1
-            and bounds[0] == 0
-            and bool((np.diff(bounds) > 0).all())
-            and bounds[-1] == len(chosen)
-            and _within(chosen, 2**32)
-        )
-    if sound and linear:
-        # A leaf without features leaves spaces, which the parser takes as one.
-        tight = {n: re.sub(" +", " ", tree.get(n, "")).strip(" ") for n in _OF_LEAVES}
-        tree = {**tree, **tight}
-        many, used = _integers(tree, "num_features"), _integers(tree, "leaf_features")
-        sound = (
-            len(_numbers(tree, "leaf_const")) == len(many) == leaves
-            and _within(many, features + 1)
-            and len(used) == many.sum() == len(_numbers(tree, "leaf_coeff"))
-            and _within(used, features)
-        )
-    which = numbers["threshold"][(decision & _CATEGORICAL) > 0] if sound else np.empty(0)
-    if not sound or not _within(which, categories):
-        _refuse(f"tree {number} is not sound")
+    return words.cast(kind).to_numpy(zero_copy_only=False)
 
 
-def _is_tree(left: Integers, right: Integers, leaves: int) -> bool:
-    """Whether each node but the first, and each leaf, is the child of one node before it."""
-    places = np.arange(leaves - 1)
-    children = np.sort(np.concatenate([left, right]))
-    whole = [child for child in range(-leaves, leaves - 1) if child != 0] if leaves > 1 else []
-    later = all(((side < 0) | (side > places)).all() for side in (left, right))
-    return later and children.tolist() == whole
+def _first_wrong(texts: Sequence[str], form: re.Pattern[str]) -> str:
+    return next((each[:20] for each in texts if each and not form.fullmatch(each)), "")
 
 
 def _within(values: Integers | Floats, most: int) -> bool:

@@ -21,6 +21,7 @@ _FEWEST_FOLDS, _SHORTEST_S = 3, 20.0  # of any table, in so little time
 _SKEWED = 1.0  # a positive target beyond is learned as its logarithm, too
 _PATIENCE = 100  # rounds
 _CLASS_ROWS, _FASTEST = 60_000, 4.0  # rows times classes; times the learning rate
+_CLASSES = 10  # with more, even few rows make files of many trees
 _LEAVES = 31  # LightGBM's own default
 _FOREST_BYTES = 6e8
 _NEIGHBORS_WIDTH = 60  # columns; beyond, neighbours are slow to find and far away
@@ -95,13 +96,14 @@ def _narrowed(member: Member, profile: Profile) -> Member:
 
 
 def _hastened(member: Member, profile: Profile) -> Member:
-    """Boosting in fewer, larger steps where each is a tree per class, on many rows.
+    """Boosting in fewer, larger steps where each is a tree per class, of many rows or classes.
 
-    Else the time ends it long before validation would, and its file is of hundreds of megabytes.
+    Else the time ends it long before validation would, or its files are of hundreds of megabytes.
     """
     if profile.classes <= 2 or "early_stopping_rounds" not in member.parameters:  # noqa: PLR2004
         return member
-    faster = min(max(profile.rows * profile.classes / _CLASS_ROWS, 1.0), _FASTEST)
+    work = max(profile.rows * profile.classes / _CLASS_ROWS, profile.classes / _CLASSES)
+    faster = min(max(work, 1.0), _FASTEST)
     given = dict(member.parameters)
     given["learning_rate"] = round(float(str(given["learning_rate"])) * faster, 4)
     given["early_stopping_rounds"] = round(_PATIENCE / faster)

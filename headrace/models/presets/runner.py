@@ -17,6 +17,7 @@ from headrace.models.presets.problem import Problem
 from headrace.models.presets.workers import Beside, Here, Worker
 
 ROUNDS = 4  # partitions into folds, at most
+_MOST_BYTES = 250_000_000  # of files of estimators, beyond which no further round begins
 _SHORT_S = 10.0  # a limit below pays for no processes beside
 _KEPT = 0.95  # of the limit goes into fits
 _SHARE = 0.35  # of all time, for one member at most
@@ -64,7 +65,7 @@ def run(
             schedule.work()
             for extra in range(1, len(problem.folds)):
                 chosen = worth(problem, schedule.tallies)
-                if not chosen or not schedule.time_for(chosen):
+                if not chosen or not schedule.time_for(chosen) or schedule.size > _MOST_BYTES:
                     break
                 schedule.add(chosen, extra)
                 schedule.work()
@@ -115,6 +116,11 @@ class _Schedule:
         left = (self._stop - time.monotonic()) * len(self._workers)
         names = {member.name for member in members}
         return any(t.whole and t.member.name in names and t.seconds < left for t in self.tallies)
+
+    @property
+    def size(self) -> int:
+        """Bytes of all estimators' files."""
+        return sum(len(done.file) for tally in self.tallies for done in tally.done.values())
 
     def _serve(self, worker: Worker) -> None:
         while worker.ready(until=self._stop) and (found := self._next()) is not None:
