@@ -17,7 +17,7 @@ from headrace.models.presets.problem import Problem
 from headrace.models.presets.workers import Beside, Here, Worker
 
 ROUNDS = 4  # partitions into folds, at most
-_MOST_BYTES = 250_000_000  # of files of estimators, beyond which no further round begins
+_MOST_BYTES = 25_000_000  # of a member's files in a round; of a larger one there are no further
 _SHORT_S = 10.0  # a limit below pays for no processes beside
 _KEPT = 0.95  # of the limit goes into fits
 _SHARE = 0.35  # of all time, for one member at most
@@ -64,8 +64,8 @@ def run(
             schedule = _Schedule(problem, members, held, stop=stop)
             schedule.work()
             for extra in range(1, len(problem.folds)):
-                chosen = worth(problem, schedule.tallies)
-                if not chosen or not schedule.time_for(chosen) or schedule.size > _MOST_BYTES:
+                chosen = schedule.small(worth(problem, schedule.tallies))
+                if not chosen or not schedule.time_for(chosen):
                     break
                 schedule.add(chosen, extra)
                 schedule.work()
@@ -117,10 +117,14 @@ class _Schedule:
         names = {member.name for member in members}
         return any(t.whole and t.member.name in names and t.seconds < left for t in self.tallies)
 
-    @property
-    def size(self) -> int:
-        """Bytes of all estimators' files."""
-        return sum(len(done.file) for tally in self.tallies for done in tally.done.values())
+    def small(self, members: Sequence[Member]) -> list[Member]:
+        """Those whose files of one round are no burden: 26 classes make hundreds of megabytes."""
+        large = {
+            tally.member.name
+            for tally in self.tallies
+            if sum(len(done.file) for done in tally.done.values()) > _MOST_BYTES
+        }
+        return [member for member in members if member.name not in large]
 
     def _serve(self, worker: Worker) -> None:
         while worker.ready(until=self._stop) and (found := self._next()) is not None:
