@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import cache
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -29,6 +30,7 @@ runtime = pytest.importorskip("onnxruntime")
 
 from headrace.models.export import to_onnx  # noqa: E402  # the extra is there
 from headrace.models.export.pmml import WRITTEN, to_pmml  # noqa: E402
+from headrace.models.export.readable import to_rules, to_sql  # noqa: E402
 from headrace.models.export.writers import WRITERS  # noqa: E402
 from spark_jobs.java import find_java  # noqa: E402
 
@@ -308,6 +310,25 @@ def test_rules_have_calibration_and_costs_in_their_pmml(evaluated):
     np.testing.assert_allclose(found["score"].to_numpy(float), native, atol=1e-9)
     said = np.where(model.decide(native), "true", "false")
     assert found["prediction"].to_numpy(str).tolist() == said.tolist()
+
+
+@pytest.mark.parametrize("task", list(Task))
+def test_a_look_up_is_a_list_of_rules_in_sql_and_in_words(task):
+    model = model_of("best_lookup", task, 0)
+    rows = strange(rows_of(400, 2)[0])
+    if task is Task.MULTICLASS:
+        with pytest.raises(UsageError, match="one CASE has one value"):
+            to_sql(model)
+    else:
+        text = to_sql(model).decode()
+        asked = text[text.index("CASE") :].replace("`", '"')  # as DuckDB encloses names
+        found = duckdb.from_arrow(rows).project(f"{asked} AS found").fetchnumpy()["found"]
+        assert len(set(found.tolist())) > 2
+        assert np.asarray(found).tobytes() == model.predict(rows).tobytes()
+    lines = to_rules(model).decode().splitlines()
+    assert lines[-1].startswith("otherwise: ")
+    named_so = [model.encoding.names[place] for place in model.estimator["columns"]]
+    assert all(f"{name} " in line for line in lines[2:-1] for name in named_so)
 
 
 def test_texts_that_hold_quotes_are_the_same_in_pmml_and_others_are_refused(evaluated):

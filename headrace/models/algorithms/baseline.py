@@ -299,7 +299,7 @@ BEST_LOOKUP = Algorithm(
     predict=_predict_lookup,
     save_as="json",
     baseline=True,
-    exports=("onnx",),
+    exports=("onnx", "pmml", "sql"),
     source="Micci-Barreca 2001, A Preprocessing Scheme for High-Cardinality Categorical Attributes",
 )
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
-from headrace.errors import UsageError
 from headrace.models.algorithms.algorithm import Task
 from headrace.models.algorithms.rules import as_sql, described_rules
-from headrace.models.algorithms.rules.conditions import values
 from headrace.models.decision import THRESHOLD, ClassRule
+from headrace.models.export.listed import listed
 
 if TYPE_CHECKING:
     from headrace.evaluation.metrics import Floats
@@ -24,8 +24,8 @@ def to_sql(model: Model) -> bytes:
     Raises:
         UsageError: The algorithm has no rules, or the target has several classes.
     """
-    predicted = _predicted(model)
-    case = as_sql(model.estimator, model.encoding, predicted=predicted)
+    rules, predicted = _ruled(model)
+    case = as_sql(rules, model.encoding, predicted=predicted)
     return f"{_told(model, '-- ')}\n{case}\n".encode()
 
 
@@ -35,19 +35,16 @@ def to_rules(model: Model) -> bytes:
     Raises:
         UsageError: The algorithm has no rules.
     """
-    lines = described_rules(model.estimator, model.encoding, predicted=_predicted(model))
+    rules, predicted = _ruled(model)
+    lines = described_rules(rules, model.encoding, predicted=predicted)
     return "\n".join([_told(model, "# "), *lines, ""]).encode()
 
 
-def _predicted(model: Model) -> Floats:
-    if "sql" not in model.algorithm.exports:
-        message = f"{model.recipe.algorithm} has no rules to write"
-        raise UsageError(message, hint="decision_list and chaid have; `--to onnx` writes others")
-    found = values(model.estimator)
-    if model.calibration is not None:
-        found = model.calibration(found)
+def _ruled(model: Model) -> tuple[Mapping[str, Any], Floats]:
+    """The rules, and what each gives: a score, or what is decided of a value."""
+    rules, found = listed(model)
     decided: Floats = model.decide(found) if model.classes.task is Task.REGRESSION else found
-    return decided
+    return rules, decided
 
 
 def _told(model: Model, mark: str) -> str:

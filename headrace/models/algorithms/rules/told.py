@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -60,9 +61,8 @@ def described_rules(
         rules, values(estimator) if predicted is None else predicted, strict=True
     ):
         when = " and ".join(_words(each, encoding) for each in rule["when"]) or "otherwise"
-        lines.append(
-            f"{when}: {np.round(value, 4)}; {rule['rows']:,} rows, lift {rule['lift']:.2f}"
-        )
+        support = f"; {rule['rows']:,} rows, lift {rule['lift']:.2f}" if "rows" in rule else ""
+        lines.append(f"{when}: {np.round(value, 4)}{support}")
     return lines
 
 
@@ -118,12 +118,20 @@ def _words(condition: Condition, encoding: Encoding) -> str:
         texts = ["missing" if code is None else column.categories[code] for code in value]
         return f"{column.name} in ({', '.join(texts)})"
     if test == "within":
-        low, high, or_missing, only_missing = value
-        if only_missing:
-            return f"{column.name} is missing"
-        if low is None and high is None:
-            return "TRUE" if or_missing else f"{column.name} is known"
-        text = f"{'' if low is None else f'{low:g} < '}{column.name}"
-        text += "" if high is None else f" <= {high:g}"
-        return f"({text} or missing)" if or_missing else text
+        return _range_words(column.name, *value)
     return f"{column.name} {test} {value:g}"
+
+
+def _range_words(
+    name: str, low: float | None, high: float | None, or_missing: bool, only_missing: bool
+) -> str:
+    if only_missing:
+        return f"{name} is missing"
+    if low is None and high is None:
+        return "TRUE" if or_missing else f"{name} is known"
+    if low is not None and high is not None and low == math.nextafter(high, -math.inf):
+        text = f"{name} = {high:g}"
+    else:
+        text = f"{'' if low is None else f'{low:g} < '}{name}"
+        text += "" if high is None else f" <= {high:g}"
+    return f"({text} or missing)" if or_missing else text

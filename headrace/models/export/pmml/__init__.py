@@ -13,6 +13,7 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 from headrace.errors import UsageError
 from headrace.models.algorithms.algorithm import Task
 from headrace.models.algorithms.estimators import one_class
+from headrace.models.export.listed import LISTED
 from headrace.models.export.pmml.fields import Fields
 from headrace.models.export.pmml.lines import line
 from headrace.models.export.pmml.rules import ruled
@@ -34,9 +35,8 @@ _TREES = {
     "lightgbm": of_lightgbm,
     "xgboost": of_xgboost,
 }
-_RULES = ("decision_list", "chaid")
 _CONTROL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-WRITTEN = (*_LINES, *_TREES, *_RULES)
+WRITTEN = (*_LINES, *_TREES, *LISTED)
 
 
 def to_pmml(model: Model) -> bytes:
@@ -77,10 +77,14 @@ def _check(model: Model) -> None:
     if name not in WRITTEN:
         message = f"{name} is not written as PMML"
         raise UsageError(message, hint=f"there are {', '.join(WRITTEN)}; `--to onnx` writes others")
-    if name not in _RULES and (model.calibration is not None or model.rule is not None):
+    if name not in LISTED and (model.calibration is not None or model.rule is not None):
         message = "what calibration or costs of errors make of a model is not written as PMML"
         raise UsageError(message, hint="`--to onnx` writes it")
-    if isinstance(model.estimator, Mapping) and one_class(model.estimator):
+    if (
+        isinstance(model.estimator, Mapping)
+        and name != "best_lookup"
+        and one_class(model.estimator)
+    ):
         message = "a model of one class is not written as PMML"
         raise UsageError(message, hint="it says the same of every row")
     unsound = next((t for t in _texts(model) if _CONTROL.search(t)), None)

@@ -9,8 +9,9 @@ from xml.etree.ElementTree import Element, SubElement
 
 import numpy as np
 
-from headrace.models.algorithms.rules.conditions import Condition, values
+from headrace.models.algorithms.rules.conditions import Condition
 from headrace.models.encoding import Column
+from headrace.models.export.listed import listed
 from headrace.models.export.pmml.fields import Fields, number
 from headrace.models.export.pmml.predicates import (
     among,
@@ -31,15 +32,13 @@ def ruled(fields: Fields, model: Model) -> Element:
 
     What calibration and costs make of it is in the numbers.
     """
-    predicted = values(model.estimator)
-    if model.calibration is not None:
-        predicted = model.calibration(predicted)
+    rules, predicted = listed(model)
     told = zip(predicted, model.decide(predicted), strict=True)
     *found, otherwise = (_Node(fields.labels, *each) for each in told)
     tree = tree_model(fields, fields.function)
     fields.output(tree)
     root = otherwise.below(tree, Element("True"))
-    for rule, node in zip(model.estimator["rules"], found, strict=True):
+    for rule, node in zip(rules["rules"], found, strict=True):
         node.below(root, _all(fields, rule["when"]))
     return tree
 
