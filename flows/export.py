@@ -13,6 +13,7 @@ from flows.options import OUT, AsJson, LakeFolder, emit, next_step, settings_of
 from headrace.errors import UsageError
 
 if TYPE_CHECKING:
+    from headrace.lake import Lake
     from headrace.models.model import Model
 
 app = typer.Typer()
@@ -46,7 +47,6 @@ def export(
 
     Example: `headrace export pipeline.yaml delays.onnx`
     """
-    from headrace import held
     from headrace.lake import Lake
     from headrace.models import registry
     from headrace.models.export import to_onnx
@@ -55,19 +55,8 @@ def export(
     from headrace.spec import load
 
     pipeline, place = load(file), Lake(settings_of(lake).lake)
-    alias = registry.champion(place, pipeline.name)
-    known = {row.model for row in registry.promotions(place, pipeline.name)}
-    known |= {each.unit for each in held.models(place, pipeline.name)}
-    if model == registry.CHAMPION:
-        found = [] if alias is None else [alias.model]
-    else:
-        enough = len(model) >= held.FEWEST_DIGITS
-        found = sorted(each for each in known if enough and each.startswith(model)) or [model]
-    if len(found) != 1:
-        message = f"{model!r} is the beginning of {len(found)} models" if found else "no model yet"
-        hint = "`headrace models` lists them, `headrace run` makes one"
-        raise UsageError(message, pipeline=pipeline.name, hint=hint)
-    loaded = registry.load(place, pipeline.name, found[0])
+    digest = _digest(place, pipeline.name, model)
+    loaded = registry.load(place, pipeline.name, digest)
     writers: dict[Form, Callable[[Model], bytes]] = {
         Form.ONNX: to_onnx,
         Form.PMML: to_pmml,
@@ -77,15 +66,35 @@ def export(
     _write(out, writers[form](loaded))
     algorithm, size = loaded.recipe.algorithm, out.stat().st_size
     if as_json:
-        told = {"pipeline": pipeline.name, "model": found[0], "algorithm": algorithm}
+        told = {"pipeline": pipeline.name, "model": digest, "algorithm": algorithm}
         emit({**told, "form": form, "file": out.as_posix(), "bytes": size})
         return
-    written = f"{algorithm} {found[0][:12]} as {form} in {out.as_posix()}, {size:,} bytes"
+    written = f"{algorithm} {digest[:12]} as {form} in {out.as_posix()}, {size:,} bytes"
     OUT.print(written, soft_wrap=True, highlight=False)
     if form is Form.RULES:
         next_step(f"read {out.as_posix()} from the top: the first rule that holds is the one")
     else:
         next_step("docs/export.md shows how it is run; columns are fed by their names")
+
+
+def _digest(place: Lake, pipeline: str, model: str) -> str:
+    """The one model that is meant: the champion, or one that was or is held, by how it begins."""
+    from headrace import held
+    from headrace.models import registry
+
+    if model == registry.CHAMPION:
+        alias = registry.champion(place, pipeline)
+        found = [] if alias is None else [alias.model]
+    else:
+        known = {row.model for row in registry.promotions(place, pipeline)}
+        known |= {each.unit for each in held.models(place, pipeline)}
+        enough = len(model) >= held.FEWEST_DIGITS
+        found = sorted(each for each in known if enough and each.startswith(model)) or [model]
+    if len(found) != 1:
+        message = f"{model!r} is the beginning of {len(found)} models" if found else "no model yet"
+        hint = "`headrace models` lists them, `headrace run` makes one"
+        raise UsageError(message, pipeline=pipeline, hint=hint)
+    return found[0]
 
 
 def _write(out: Path, content: bytes) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +16,7 @@ import pyarrow as pa
 
 from headrace.models.algorithms.algorithm import Task
 from headrace.models.algorithms.linear.coefficients import log_exposure
-from headrace.models.encoding import Kind
+from headrace.models.encoding import Kind, spans
 
 if TYPE_CHECKING:
     from headrace.evaluation.metrics import Floats
@@ -87,8 +86,7 @@ def _parts(model: Model, row: pa.Table, place: int) -> tuple[Floats, str] | None
     cells = np.asarray(matrix.todense())[0] * coefficients[:, place]
     if "exposure" in estimator:
         cells[estimator["exposure"][0]] += log_exposure(estimator, matrix)[0]
-    starts = np.cumsum([0, *(column.width for column in model.encoding.columns)])
-    sums = [cells[a:b].sum() for a, b in pairwise(starts)]
+    sums = [cells[span].sum() for span in spans(model.encoding.columns)]
     scale = "log of the value" if estimator["link"] == "log" else scale
     return np.array([*sums, estimator["intercept"][place]]), scale
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
@@ -151,6 +152,12 @@ class Encoding:
                     column=column.name,
                     hint="give it the type it learned from, or train again",
                 )
+
+
+def spans(columns: Sequence[Column]) -> list[slice]:
+    """Where the columns of each feature stand in a `one_hot` matrix."""
+    ends = accumulate(column.width for column in columns)
+    return [slice(start, end) for start, end in pairwise([0, *ends])]
 
 
 def refusals(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from headrace.errors import UsageError
+from headrace.models.algorithms import CATALOGUE
 from headrace.models.algorithms.rules.conditions import Condition, values
 from headrace.models.encoding import Column, Kind
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from headrace.evaluation.metrics import Floats
     from headrace.models.model import Model
 
-LISTED = ("decision_list", "chaid", "best_lookup")
+LISTED = tuple(entry.name for entry in CATALOGUE if "sql" in entry.exports)
 _MOST_RULES = 5_000  # of a look-up
 
 

@@ -99,14 +99,13 @@ def _found(train: Samples, name: str, role: str) -> _Given:
     Raises:
         TrainingError: There is no such number, or not in every row.
     """
-    from headrace.models.encoding import Kind
+    from headrace.models.encoding import Kind, spans
 
-    widths = [column.width for column in train.columns]
     index = next((i for i, column in enumerate(train.columns) if column.name == name), None)
     if index is None or train.columns[index].kind is not Kind.NUMBER:
         message = f"the {role} `{name}` is no number among the features"
         raise TrainingError(message, hint="name a feature, and make a number of it")
-    column, place = train.columns[index], sum(widths[:index])
+    column, place = train.columns[index], spans(train.columns)[index].start
     found = _Given(place, column.mean, column.scale)
     missing = int(train.X[:, [place + 1]].sum()) if column.missing else 0
     least = _NOTHING * max(abs(column.mean), column.scale)

@@ -6,9 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from xml.etree.ElementTree import Element, SubElement
 
-import numpy as np
-
-from headrace.models.encoding import Column, Kind
+from headrace.models.encoding import Kind, spans
 from headrace.models.export.pmml.fields import Fields, number
 
 if TYPE_CHECKING:
@@ -27,14 +25,16 @@ def line(fields: Fields, estimator: Mapping[str, Any]) -> Element:
     model = Element("RegressionModel", {**fields.function, "normalizationMethod": LINKS[link]})
     fields.schema(model)
     fields.output(model)
+    placed = list(zip(fields.columns, spans(fields.columns), strict=True))
     for output, table in tables(fields, model, intercept, estimator["present"]):
         if "exposure" in estimator:
-            exposed = _column_at(fields, estimator["exposure"][0])
+            place = estimator["exposure"][0]
+            exposed = next(column for column, span in placed if span.start == place)
             at = {"name": fields.logarithm(exposed), "coefficient": "1"}
             SubElement(table, "NumericPredictor", at)
         of_texts = []
-        for column, part in _parts(fields, coef[:, output]):
-            own = list(part)
+        for column, span in placed:
+            own = list(coef[span, output])
             if column.missing:
                 at = {"name": fields.missing(column), "coefficient": number(own.pop())}
                 SubElement(table, "NumericPredictor", at)
@@ -62,16 +62,3 @@ def tables(
         if labels:
             told["targetCategory"] = labels[output]
         yield output, SubElement(model, "RegressionTable", told)
-
-
-def _parts(fields: Fields, coef: Floats) -> Iterator[tuple[Column, Floats]]:
-    """Each feature, and the coefficients of its columns of the matrix."""
-    start = 0
-    for column in fields.columns:
-        yield column, coef[start : start + column.width]
-        start += column.width
-
-
-def _column_at(fields: Fields, place: int) -> Column:
-    places = np.cumsum([column.width for column in fields.columns])
-    return fields.columns[int(np.searchsorted(places, place, side="right"))]
